@@ -1,0 +1,1 @@
+"""One module or package per protocol: ``driver: NAME`` loads ``drivers.NAME.DRIVER``."""

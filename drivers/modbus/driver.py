@@ -1,0 +1,143 @@
+"""The Modbus TCP driver: plan, ask, admit, decode, normalise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from drivers.modbus import settings
+from drivers.modbus.address import Address
+from drivers.modbus.admission import ExceptionReply
+from drivers.modbus.plan import ModbusBlock, Request, plan
+from gateway import model
+from gateway.clock import Clock
+from gateway.config import DeviceConfig, LinkConfig, TagConfig
+from gateway.driver import Driver
+from gateway.errors import DeviceError, LinkError
+from gateway.model import Batch, Block, Cause, Quality
+
+if TYPE_CHECKING:
+    from drivers.modbus.transport import Answer, Connection
+
+EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge",
+    6: "device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target does not respond",
+}
+"""Source: MODBUS Application Protocol V1.1b3, 7."""
+REFUSED = frozenset({1, 2, 3})
+"""The device does not serve this request, now or later."""
+DIVISIBLE = frozenset({2, 3})
+"""The refusal may concern only part of the range."""
+UNREACHABLE = frozenset({5, 6, 10, 11})
+"""The device, or what stands before it, cannot answer at the moment."""
+
+
+class ModbusDriver(Driver[Request]):
+    """One TCP connection and the devices behind it.
+
+    After a `DeviceSilentError` the connection is closed, and `connect` must follow.
+    """
+
+    Link = settings.ModbusLink
+    Device = settings.ModbusDevice
+    Tag = settings.ModbusTag
+
+    @classmethod
+    def address(cls, tag: TagConfig, device: DeviceConfig, link: LinkConfig) -> Address:
+        """Where ``tag`` lies; see `settings.address`."""
+        return settings.address(
+            cast(settings.ModbusTag, tag),
+            cast(settings.ModbusDevice, device),
+            cast(settings.ModbusLink, link),
+        )
+
+    def __init__(self, link: LinkConfig, clock: Clock) -> None:
+        self._link = cast(settings.ModbusLink, link)
+        self._clock = clock
+        self._shapes = {d.name: settings.shape(d, self._link) for d in self._link.devices}
+        self._connection: Connection | None = None
+        self._quiet_until = 0.0
+
+    @property
+    def unsolicited(self) -> int:
+        """Connections closed because bytes came that nobody had asked for."""
+        return self._connection.unsolicited if self._connection else 0
+
+    def plan(self, tags: Sequence[model.Tag]) -> Sequence[Block[Request]]:
+        """The fewest requests that read ``tags``; see `plan`."""
+        return plan(tags, self._shapes)
+
+    async def connect(self) -> None:
+        """Open the connection.
+
+        Raises:
+            ConnectError: Naming url and reason.
+        """
+        # pymodbus is loaded when a link opens: `tidegate check` does without.
+        from drivers.modbus.transport import Connection
+
+        if self._connection is None:
+            host, port = settings.host_and_port(self._link.url)
+            self._connection = Connection(host, port, self._clock)
+        await self._connection.open(self._link.timeout)
+
+    async def read(self, block: ModbusBlock) -> Batch:
+        """Read one block with one request.
+
+        Raises:
+            DeviceError: The device answered with an exception.
+            DeviceSilentError: No provable answer; the connection is closed.
+            LinkError: Not connected, or the device has closed the connection.
+        """
+        if self._connection is None:
+            raise LinkError(f"{self._link.url}: not connected")
+        request = block.request
+        answer = await self._ask(self._connection, request)
+        if isinstance(answer.content, ExceptionReply):
+            raise refusal(block, answer.content.code)
+        values, quality = request.normaliser.apply(request.decode(answer.content))
+        return Batch(block, answer.time_ns, values, quality, mono_ns=answer.mono_ns)
+
+    async def _ask(self, connection: Connection, request: Request) -> Answer:
+        # The gap after the last answer belongs to the wire, as silence between frames does.
+        if self._quiet_until > self._clock.monotonic():
+            await self._clock.sleep_until(self._quiet_until)
+        try:
+            return await connection.ask(
+                unit=request.unit,
+                function=request.table,
+                offset=request.offset,
+                count=request.count,
+                timeout_s=request.timeout_s,
+            )
+        finally:
+            if request.gap_s:
+                self._quiet_until = self._clock.monotonic() + request.gap_s
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+
+def refusal(block: ModbusBlock, code: int) -> DeviceError:
+    """The error for a Modbus exception, by what it means for the block."""
+    words = EXCEPTIONS.get(code, "unknown exception")
+    message = f"{block.device} {block.request}: exception {code} ({words})"
+    if code in REFUSED:
+        return DeviceError(
+            message,
+            Quality.BAD_CONFIGURATION,
+            Cause.DEVICE_REFUSED,
+            divisible=code in DIVISIBLE,
+        )
+    unreachable = code in UNREACHABLE
+    quality = Quality.BAD_NO_COMMUNICATION if unreachable else Quality.BAD_DEVICE_FAILURE
+    return DeviceError(message, quality, Cause.DEVICE_EXCEPTION)

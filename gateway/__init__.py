@@ -1,0 +1,1 @@
+"""tidegate: poll devices, journal the readings, publish them over MQTT."""

@@ -1,0 +1,128 @@
+"""What the platform is told beside the records: status, schema, heads, latest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+
+from gateway.clock import Clock
+from gateway.deliver import Delivery
+from gateway.dialects.json import JsonDialect
+from gateway.intake import Intake
+from gateway.journal import Journal
+from gateway.loader import Site
+from gateway.model import Lane, Tag
+from gateway.publisher import Publisher
+
+LAG_NS = 10_000_000_000
+"""A lane whose oldest unsettled record is older than this lags."""
+VERSION = version("tidegate")
+
+
+class Announcer:
+    """Builds the retained topics of one gateway and hands them to delivery."""
+
+    def __init__(
+        self,
+        site: Site,
+        journal: Journal,
+        intake: Intake,
+        dialect: JsonDialect,
+        connection: Callable[[], int],
+        clock: Clock,
+    ) -> None:
+        """connection: number of the connection that stands or is being made."""
+        self._site = site
+        self._journal = journal
+        self._intake = intake
+        self._dialect = dialect
+        self._connection = connection
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._said: tuple[str, tuple[str, ...], int] | None = None
+
+    def will(self) -> tuple[str, bytes]:
+        """Topic and payload the broker publishes when we vanish."""
+        return self._dialect.topic("status"), self._status("offline", ())
+
+    def status(self, delivery: Delivery, state: str, reasons: Sequence[str]) -> None:
+        """Say ``state`` and why, once per change and connection."""
+        said = state, tuple(reasons), self._connection()
+        if said != self._said:
+            self._said = said
+            delivery.announce(self._dialect.topic("status"), self._status(state, reasons))
+
+    def schemas(self, delivery: Delivery) -> None:
+        """Say what each device's tags mean."""
+        for link in self._site.links:
+            tags_of: dict[str, list[Tag]] = {}
+            for tag in link.tags:
+                tags_of.setdefault(tag.device, []).append(tag)
+            for device in link.config.devices:
+                payload = self._dialect.schema(
+                    device=device.name,
+                    label=device.label,
+                    config=self._site.fingerprint,
+                    tags=tags_of.get(device.name, ()),
+                    limits={},
+                )
+                delivery.announce(self._dialect.topic("schema", device.name), payload)
+
+    def heads(self, delivery: Delivery) -> None:
+        """Say how far each stream reaches, is settled and has been watched."""
+        stamp = self._clock.stamp()
+        covered = self._intake.covered()
+        streams = {
+            f"{lane}/{device}": (head, settled, covered.get((lane, device)))
+            for (lane, device), (head, settled) in self._journal.heads().items()
+        }
+        stats = self._journal.stats()
+        payload = self._dialect.heads(
+            incarnation=self._journal.incarnation,
+            time_ns=stamp.time_ns,
+            clock=stamp.state,
+            config=self._site.fingerprint,
+            journal=(stats.unsettled_bytes, stats.size, self._hours_left()),
+            streams=streams,
+        )
+        delivery.announce(self._dialect.topic("heads"), payload)
+
+    def latest(self, publisher: Publisher) -> None:
+        """While the data lane lags, say the newest values; QoS 0, not a record."""
+        oldest_ns = self._journal.stats().lanes[Lane.DATA].oldest_unsettled_ns
+        now_ns = self._clock.now_ns()
+        if oldest_ns is None or now_ns - oldest_ns < LAG_NS:
+            return
+        for device in self._devices():
+            payload = self._dialect.latest(
+                device=device, time_ns=now_ns, values=self._intake.latest(device)
+            )
+            topic = self._dialect.topic("latest", device)
+            publisher.publish(topic, payload, qos=0, retain=False)
+
+    def _devices(self) -> Iterator[str]:
+        unwatched = set(self._intake.unwatched())
+        for link in self._site.links:
+            for device in link.config.devices:
+                if device.name not in unwatched:
+                    yield device.name
+
+    def _status(self, state: str, reasons: Sequence[str]) -> bytes:
+        return self._dialect.status(
+            state=state,
+            incarnation=self._journal.incarnation,
+            connection=self._connection(),
+            time_ns=self._clock.now_ns(),
+            version=VERSION,
+            config=self._site.fingerprint,
+            reasons=reasons,
+        )
+
+    def _hours_left(self) -> float | None:
+        """Hours until the journal is full if nothing is delivered; None while unknown."""
+        running_s = self._clock.monotonic() - self._started
+        if running_s < 10 or not self._intake.bytes_total:
+            return None
+        stats = self._journal.stats()
+        free = max(0, stats.size - stats.unsettled_bytes)
+        return round(free / (self._intake.bytes_total / running_s) / 3600, 1)

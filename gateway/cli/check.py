@@ -1,0 +1,85 @@
+"""``tidegate check``: is the configuration without mistakes? Offline; reads no secret."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.messages import language, text
+
+if TYPE_CHECKING:
+    from gateway.loader import Problem, Site
+
+DEFAULT_FILE = "/etc/tidegate/gateway.yaml"
+EX_CONFIG = 78
+
+
+@click.command("check")
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FILE,
+    show_default=True,
+    help="The main file; conf.d/*.yaml beside it belongs to it.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="text for people, json for programs.",
+)
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of messages.")
+def command(file: Path, form: str, lang: str | None) -> None:
+    """Read the configuration and name every mistake in it.
+
+    Nothing is connected and no secret is read. Exit code 0: good. 78: mistakes.
+    """
+    from gateway.loader import inspect
+
+    lang = language(lang)
+    site, problems = inspect(file)
+    if form == "json":
+        click.echo(
+            json.dumps(_report(file, site, problems, lang), ensure_ascii=False, indent=1)
+        )
+    else:
+        _tell(file, site, problems, lang)
+    sys.exit(EX_CONFIG if site is None else 0)
+
+
+def _tell(file: Path, site: Site | None, problems: list[Problem], lang: str) -> None:
+    for problem in problems:
+        click.echo(problem.render(lang), err=True)
+    if site is None:
+        errors = sum(problem.severity == "error" for problem in problems)
+        click.echo(text("check_failed", lang, errors=errors), err=True)
+    else:
+        click.echo(text("check_ok", lang, file=file, **_counts(site)))
+
+
+def _counts(site: Site) -> dict[str, object]:
+    return {
+        "links": len(site.links),
+        "devices": sum(len(link.config.devices) for link in site.links),
+        "tags": sum(len(link.tags) for link in site.links),
+        "fingerprint": site.fingerprint,
+    }
+
+
+def _report(
+    file: Path, site: Site | None, problems: list[Problem], lang: str
+) -> dict[str, object]:
+    return {
+        "file": str(file),
+        "good": site is not None,
+        **({} if site is None else _counts(site)),
+        "problems": [problem.as_dict(lang) for problem in problems],
+    }

@@ -1,0 +1,476 @@
+"""What a person writes, as models: the one table of keys, defaults and limits.
+
+The schema for editors, the reference in ``config/README.md`` and the loader all read
+these models. A driver extends `LinkConfig`, `DeviceConfig` and `TagConfig` with its own
+keys. Nothing here knows YAML, files or positions.
+
+A key that an outer level and an inner level both have (``interval``, ``timeout`` …)
+passes inwards unless the inner level sets it; `OWN` lists the keys that never pass.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import zoneinfo
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+
+from gateway.errors import ConfigError
+from gateway.model import DataType, TagClass
+from gateway.notation import (
+    NAME,
+    Address,
+    Class,
+    Deadband,
+    Duration,
+    Interval,
+    Model,
+    Name,
+    Number,
+    Pair,
+    Size,
+    wrong,
+)
+
+__all__ = [
+    "NAME",
+    "AlarmsConfig",
+    "Config",
+    "Defaults",
+    "DeviceConfig",
+    "DropIn",
+    "Duration",
+    "GatewayConfig",
+    "Interval",
+    "JournalConfig",
+    "LinkConfig",
+    "LogConfig",
+    "Model",
+    "MqttConfig",
+    "Name",
+    "Number",
+    "Pair",
+    "ScaleConfig",
+    "Secret",
+    "SecretRef",
+    "Size",
+    "TagConfig",
+    "TlsConfig",
+    "broker",
+    "is_loopback",
+    "passed_down",
+    "wrong",
+]
+
+OWN: Final = frozenset(
+    {"name", "label", "unit", "driver", "url", "devices", "tags", "template", "parameters"}
+)
+"""Keys that belong to one level alone, even where another level has the same word."""
+
+_TOPIC: Final = re.compile(r"[^/+#\s$][^/+#\s]*(?:/[^/+#\s]+)*")
+
+
+def _number_as_factor(written: object) -> object:
+    plain = isinstance(written, int | float) and not isinstance(written, bool)
+    return {"factor": written} if plain else written
+
+
+def _no_inline_secret(written: object) -> object:
+    if not isinstance(written, Mapping | Secret):
+        raise wrong("secret_inline")
+    return written
+
+
+def _timezone(written: object) -> object:
+    if isinstance(written, str) and written != "UTC" and zoneinfo.TZPATH:
+        known = any(Path(folder, written).is_file() for folder in zoneinfo.TZPATH)
+        if not known and any(Path(folder).is_dir() for folder in zoneinfo.TZPATH):
+            raise wrong("unknown_timezone", value=written)
+    return written
+
+
+def _or_number(schema: dict[str, Any]) -> None:
+    schema["anyOf"].insert(0, {"type": "number"})
+
+
+class Secret(Model):
+    """Where a secret lies; the secret itself is never in the configuration."""
+
+    credential: str | None = None
+    """Name of a systemd credential (`LoadCredential=`)."""
+    file: str | None = None
+    """Path of a file that holds the secret."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.credential is None) == (self.file is None):
+            raise wrong("secret_source")
+        return self
+
+    def path(self) -> Path:
+        """The file to read.
+
+        Raises:
+            ConfigError: A credential is named, and systemd handed in none.
+        """
+        if self.file is not None:
+            return Path(self.file)
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            raise ConfigError(f"credential {self.credential}: CREDENTIALS_DIRECTORY is not set")
+        return Path(folder, self.credential or "")
+
+    def read(self) -> str:
+        """The secret, without the line end an editor leaves behind.
+
+        Raises:
+            ConfigError: It cannot be read; the message names the path.
+        """
+        path = self.path()
+        try:
+            return path.read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"secret {path}: {error}") from error
+
+
+SecretRef: TypeAlias = Annotated[Secret, BeforeValidator(_no_inline_secret)]
+
+
+class ScaleConfig(Model):
+    """``{factor, offset}``, or two points of a line: ``raw`` as read, ``span`` in the unit."""
+
+    factor: Number | None = None
+    """value = raw × factor + offset"""
+    offset: Number = 0.0
+    """Added after the factor, in the unit of the tag."""
+    raw: Pair | None = None
+    """Two raw values, e.g. those of 4 and 20 mA."""
+    span: Pair | None = None
+    """The values in the tag's unit that belong to `raw`."""
+    ne43: StrictBool = False
+    """Judge the sensor signal by NAMUR NE 43; `raw` are the values of 4 and 20 mA."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.raw is None) != (self.span is None):
+            raise wrong("scale_half", key="span" if self.span is None else "raw")
+        if (self.factor is None) == (self.raw is None):
+            raise wrong("scale_form")
+        if self.raw is not None and self.raw[0] == self.raw[1]:
+            raise wrong("scale_raw_equal", "raw", value=list(self.raw))
+        if self.raw is not None and self.offset:
+            raise wrong("scale_form", "offset")
+        if self.ne43 and self.raw is None:
+            raise wrong("scale_ne43", "ne43")
+        return self
+
+
+class AlarmsConfig(Model):
+    """Limits of a tag in its unit; evaluated from the next release on."""
+
+    high_high: Number | None = None
+    high: Number | None = None
+    low: Number | None = None
+    low_low: Number | None = None
+    deadband: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    """How far the value must come back before the alarm clears."""
+    on_delay: Duration = 0.0
+    """How long the value must be beyond the limit."""
+    off_delay: Duration = 0.0
+    """How long it must be back."""
+    priority: Annotated[int, Field(strict=True, ge=1, le=4)] | None = None
+    """1 is the most urgent."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        levels = {key: getattr(self, key) for key in ("low_low", "low", "high", "high_high")}
+        present = [(key, level) for key, level in levels.items() if level is not None]
+        if not present:
+            raise wrong("alarms_empty")
+        for (below, low), (above, high) in pairwise(present):
+            if low >= high:
+                raise wrong("alarms_order", above, lower=below, low=low, upper=above, high=high)
+        return self
+
+
+class TagConfig(Model):
+    """One value, or a series of them (``p{01..32}``), before names are written out."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Unique in its device; a series like `p{01..32}.lel` stands for many tags."""
+    label: str = ""
+    """Free text for people, any language."""
+    address: Address
+    """Where the value lies, in the words of the driver."""
+    type: DataType = DataType.FLOAT64
+    """How the value is laid out in the device."""
+    unit: str = ""
+    """Unit of the published value, UCUM code (`Cel`, `kPa`, `mg/m3`)."""
+    interval: Interval | None = None
+    """Time between two readings."""
+    max_silence: Interval | None = None
+    """A full image at least this often."""
+    deadband: Deadband | None = None
+    """Smallest change that is reported: a number, or `1%` of the range; 0 = every change."""
+    tag_class: Class = Field(default=TagClass.NORMAL, alias="class")
+    """`safety` is polled first, never slowed, and its alarms go out without delay."""
+    scale: Annotated[
+        ScaleConfig | None,
+        BeforeValidator(_number_as_factor),
+    ] = Field(
+        default=None, json_schema_extra={"anyOf": [{"type": "number"}, {"type": "object"}]}
+    )
+    """From the raw value to the unit."""
+    range: Pair | None = None
+    """Lowest and highest credible value, in the unit."""
+    clamp: StrictBool = False
+    """Cut to `range` instead of marking the value uncertain."""
+    invert: StrictBool = False
+    """Swap true and false."""
+    enum: dict[StrictInt, str] | None = None
+    """Words for raw numbers."""
+    sentinels: tuple[Number, ...] = ()
+    """Raw values that mean "no measurement"."""
+    alarms: AlarmsConfig | None = None
+    """Limits, evaluated from the next release on."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise wrong("range_order", "range", low=self.range[0], high=self.range[1])
+        if self.clamp and self.range is None:
+            raise wrong("clamp_needs_range", "clamp")
+        return self
+
+
+class DeviceConfig(Model):
+    """A station on a link."""
+
+    name: Annotated[Name, Field(examples=["device-1"])]
+    """Unique in the gateway; a level of every topic."""
+    label: str = ""
+    """Free text for people, any language."""
+    template: str | None = None
+    """Name of a register map whose tags this device has."""
+    parameters: dict[str, str | StrictInt | Number] = Field(default_factory=dict)
+    """Values for the template's parameters."""
+    interval: Interval | None = None
+    """Time between two readings."""
+    max_silence: Interval | None = None
+    """A full image at least this often."""
+    deadband: Deadband | None = None
+    """Smallest change that is reported."""
+    timeout: Interval | None = None
+    """How long to wait for one answer."""
+    tag_class: Class = Field(default=TagClass.NORMAL, alias="class")
+    """For all its tags that do not say otherwise."""
+    tags: tuple[TagConfig, ...] = ()
+    """As written; the loader leaves this empty and hands over `gateway.model.Tag` instead."""
+
+
+class LinkConfig(Model):
+    """One socket or serial line and the devices on it."""
+
+    name: Annotated[Name, Field(examples=["line-1"])]
+    """Unique in the gateway."""
+    label: str = ""
+    """Free text for people, any language."""
+    driver: str
+    """The protocol."""
+    connections: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
+    """Sockets used side by side to the same url."""
+    interval: Interval | None = None
+    """Time between two readings."""
+    max_silence: Interval | None = None
+    """A full image at least this often."""
+    deadband: Deadband | None = None
+    """Smallest change that is reported."""
+    timeout: Interval = 1.0
+    """How long to wait for one answer."""
+    devices: tuple[DeviceConfig, ...] = ()
+    """The stations on this link."""
+
+
+class DropIn(Model):
+    """A file in ``conf.d``: more links for the main file."""
+
+    version: Literal[1]
+    """Version of this format."""
+    links: tuple[LinkConfig, ...] = ()
+    """Sockets and serial lines."""
+
+
+class GatewayConfig(Model):
+    """Who this gateway is."""
+
+    id: Name
+    """Unique in the park; first level of every topic after the root."""
+    label: str = ""
+    """Free text for people, any language."""
+    timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
+    """For display only; records are always in UTC."""
+
+
+class Defaults(Model):
+    """What holds wherever nothing nearer says otherwise."""
+
+    interval: Interval = 1.0
+    """Time between two readings."""
+    max_silence: Interval = 60.0
+    """A full image at least this often."""
+    deadband: Deadband | None = None
+    """Smallest change that is reported; none = every poll."""
+    timeout: Interval = 1.0
+    """How long to wait for one answer."""
+
+
+class TlsConfig(Model):
+    """Certificates towards the broker; without `ca` the system's own are used."""
+
+    ca: str | None = None
+    """File of the certificate authority that signed the broker's certificate."""
+    certificate: str | None = None
+    """File of the gateway's own certificate."""
+    key: SecretRef | None = None
+    """Where the private key of that certificate lies."""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise wrong("tls_pair", missing="key" if self.key is None else "certificate")
+        return self
+
+
+class MqttConfig(Model):
+    """Towards the broker."""
+
+    urls: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Brokers in order of preference, `mqtts://host:8883`."""
+    insecure: StrictBool = False
+    """Must be true to use `mqtt://` to another machine: no encryption."""
+    root: str = "tidegate/v1"
+    """First levels of every topic."""
+    version: Literal[5, "3.1.1"] = 5
+    """Version of MQTT."""
+    client_id: Name | None = None
+    """The gateway id unless set."""
+    username: str | None = None
+    password: SecretRef | None = None
+    """Where the password lies: `{credential: NAME}` or `{file: PATH}`."""
+    tls: TlsConfig | None = None
+    """Certificates; without it those of the system."""
+    delivery: Literal["puback", "receipt"] = "puback"
+    """Who acknowledges: the broker, or the platform with receipts."""
+    no_subscribers: Literal["hold", "accept"] = "hold"
+    """When the broker says that nobody listens; `accept` is for the bench."""
+    accept_v3_acknowledgements: StrictBool = False
+    """Must be true to settle by an MQTT 3.1.1 acknowledgement."""
+    window: Annotated[int, Field(strict=True, ge=1, le=65535)] = 64
+    """Messages in flight."""
+    catch_up: Annotated[float, Field(strict=True, ge=1)] = 3.0
+    """Rate of the backlog, as a multiple of the live rate."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not _TOPIC.fullmatch(self.root):
+            raise wrong("not_a_topic", "root", value=self.root)
+        for position, url in enumerate(self.urls):
+            self._check_url(position, url)
+        if (
+            self.version != 5
+            and not self.accept_v3_acknowledgements
+            and self.delivery == "puback"
+        ):
+            raise wrong("v3_not_accepted", "version")
+        return self
+
+    def _check_url(self, position: int, url: str) -> None:
+        parts = broker(url)
+        if parts is None:
+            raise wrong("not_a_broker_url", "urls", position)
+        if parts.password is not None:
+            raise wrong("secret_in_url", "urls", position)
+        if (
+            parts.scheme == "mqtt"
+            and not self.insecure
+            and not is_loopback(parts.hostname or "")
+        ):
+            raise wrong("insecure_url", "urls", position, value=url)
+
+
+class JournalConfig(Model):
+    """The queue on disk."""
+
+    path: str
+    """Its directory."""
+    size: Annotated[Size, Field(ge=16 * 2**20)] = 2 * 2**30
+    """Disk it may use; the oldest data goes first when it is full."""
+    commit: Annotated[Interval, Field(le=60)] = 0.25
+    """A reading is on disk after this time at the latest."""
+    memory: Annotated[Size, Field(ge=2**20)] = 32 * 2**20
+    """Readings kept in memory while the disk does not take them."""
+    retain_settled: Duration = 86400.0
+    """How long delivered data is still kept."""
+
+
+class LogConfig(Model):
+    """What the agent says about itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Smallest level that is written."""
+    format: Literal["journal", "json", "console"] | None = None
+    """By where stderr goes unless set."""
+
+
+class Config(Model):
+    """A whole configuration; every file begins with ``version: 1``."""
+
+    version: Literal[1]
+    """Version of this format."""
+    gateway: GatewayConfig
+    """Who this gateway is."""
+    defaults: Defaults = Defaults()
+    """For every link, device and tag."""
+    links: tuple[LinkConfig, ...] = ()
+    """Sockets and serial lines; files in `conf.d` may add more."""
+    mqtt: MqttConfig
+    """Towards the broker."""
+    journal: JournalConfig
+    """The queue on disk."""
+    log: LogConfig = LogConfig()
+    """What the agent says about itself."""
+
+
+def broker(url: str) -> SplitResult | None:
+    """The parts of ``mqtt[s]://host[:port]``; None when it is something else."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("mqtt", "mqtts") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and parts.path in ("", "/") and not parts.query else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def passed_down(outer: Model, inner: Model) -> dict[str, Any]:
+    """What ``inner`` takes over from ``outer``: each shared key that only ``outer`` sets."""
+    shared = (type(outer).model_fields.keys() & type(inner).model_fields.keys()) - OWN
+    return {
+        key: getattr(outer, key)
+        for key in shared - inner.model_fields_set
+        if key in outer.model_fields_set or getattr(inner, key) is None
+    }

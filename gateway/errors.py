@@ -1,0 +1,105 @@
+"""Every error the gateway raises, grouped by what the caller does about it.
+
+GatewayError
+├── ConfigError          a person must edit a file; exit 78 before any I/O starts
+├── Mistake              one thing a person wrote that cannot be used; the loader adds the place
+├── LinkError            the link is down: close, connect again
+│   ├── ConnectError       it could not be opened: back off
+│   └── LinkTimeoutError   open, but in a whole round nothing answered: back off
+├── DeviceError          one block was refused: mark it, poll on
+│   └── DeviceSilentError  one device of several does not answer: reconnect, poll it less often
+├── JournalError         the disk failed: say so, go on in memory
+│   └── JournalFullError   no room and nothing that may go: refuse, declare the gap
+└── PublishError         the broker did not take a record
+    ├── BrokerDownError    retry later, in order
+    └── RejectedError      retrying cannot help: isolate, quarantine, go on
+
+Code that cannot decide what to do lets the error pass. Drivers translate their
+library's exceptions into these at the first line that can raise them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.model import Cause, Quality
+
+
+class GatewayError(Exception):
+    """Base class of every error raised on purpose."""
+
+
+class ConfigError(GatewayError):
+    """The configuration cannot be used; the message names file, line and remedy."""
+
+
+class Mistake(GatewayError):
+    """One thing a person wrote that cannot be used: a code of the catalogue and its fields.
+
+    ``path`` leads from the object at hand to the key at fault, e.g. ``("address",)``.
+    """
+
+    def __init__(
+        self, code: str, *, path: tuple[str | int, ...] = (), **fields: object
+    ) -> None:
+        super().__init__(code, fields)
+        self.code = code
+        self.path = path
+        self.fields = fields
+
+
+class LinkError(GatewayError):
+    """The link is down. The owner closes it, waits, and connects again."""
+
+
+class ConnectError(LinkError):
+    """The link could not be opened."""
+
+
+class LinkTimeoutError(LinkError, TimeoutError):
+    """The link is open, but in a whole round no device on it answered."""
+
+
+class DeviceError(GatewayError):
+    """A device refused one block; the other blocks are fine.
+
+    ``quality`` is what every tag of the block gets, ``cause`` what its gap says.
+    ``divisible``: the refusal may concern only part of the block, so halving it can help.
+    """
+
+    def __init__(
+        self, message: str, quality: Quality, cause: Cause, *, divisible: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.quality = quality
+        self.cause = cause
+        self.divisible = divisible
+
+
+class DeviceSilentError(DeviceError):
+    """A device gave no provable answer; the driver has closed the connection.
+
+    Its blocks are polled less and less often, so that its timeouts cannot
+    starve the rest of the line. `Driver.connect` follows before the next read.
+    """
+
+
+class JournalError(GatewayError):
+    """The journal could not store or read back a record."""
+
+
+class JournalFullError(JournalError):
+    """No room is left and nothing stored may go yet."""
+
+
+class PublishError(GatewayError):
+    """The broker did not take a record."""
+
+
+class BrokerDownError(PublishError):
+    """The broker is unreachable; the same record may succeed later."""
+
+
+class RejectedError(PublishError):
+    """The broker refused the record itself; sending it again cannot help."""

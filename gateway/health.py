@@ -1,0 +1,146 @@
+"""How the gateway is: what systemd and the platform are told, and the watchdog's proof.
+
+The watchdog is fed by proof, not by a timer: the event loop turns, no link hangs in its
+driver, and each journal writer is idle, at work, or in declared failure. The broker
+never counts: a gateway whose broker, or whose PLC, is off is healthy.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from gateway.announce import Announcer
+from gateway.clock import Clock
+from gateway.deliver import Delivery
+from gateway.errors import JournalError
+from gateway.intake import Intake
+from gateway.journal import Journal
+from gateway.link import Link
+from gateway.model import ClockState
+from gateway.publisher import Publisher
+
+log = structlog.get_logger()
+
+TICK_S = 1.0
+HEADS_EVERY = 10
+LATEST_EVERY = 5
+LOOP_LAG_S = 5.0
+WRITER_STALL_S = 120.0
+LINK_TURNS = 3
+
+
+def sd_notify(message: str) -> None:
+    """Tell systemd ``message``; nothing happens without ``NOTIFY_SOCKET`` (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto(message.encode(), address)
+        except OSError as error:
+            log.warning("systemd does not listen", error=str(error))
+
+
+class Health:
+    """Looks at everything once a second and tells whoever has to know."""
+
+    def __init__(
+        self,
+        links: Mapping[Link, float],
+        journal: Journal,
+        intake: Intake,
+        delivery: Delivery,
+        publisher: Publisher,
+        announcer: Announcer,
+        clock: Clock,
+    ) -> None:
+        """links: each link with its longest timeout in seconds."""
+        self._links = links
+        self._journal = journal
+        self._intake = intake
+        self._delivery = delivery
+        self._publisher = publisher
+        self._announcer = announcer
+        self._clock = clock
+        self._ticks = 0
+        self._status = ""
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        due = self._clock.monotonic()
+        while True:
+            await self._clock.sleep_until(due)
+            now = self._clock.monotonic()
+            self._look(now - due)
+            due = max(due + TICK_S, now)
+
+    def opened(self) -> None:
+        """A connection to the broker stands: say who we are on it."""
+        self._announcer.status(self._delivery, *self.state())
+        self._announcer.heads(self._delivery)
+
+    def state(self) -> tuple[str, list[str]]:
+        """``online`` or ``degraded``, and the reasons."""
+        reasons = [r for r in self._delivery.reasons() if r != "broker_unreachable"]
+        reasons += [f"device_missing.{name}" for name in self._intake.unwatched()]
+        if self._journal.stats().failed is not None or self._intake.refusing:
+            reasons.append("storage_failed")
+        if self._clock.stamp().state is ClockState.UNSYNCED:
+            reasons.append("clock_unsynced")
+        serious = [reason for reason in reasons if reason != "clock_unsynced"]
+        return ("degraded" if serious else "online"), reasons
+
+    def proof(self, loop_lag_s: float) -> Sequence[str]:
+        """What speaks against feeding the watchdog; empty when all is well."""
+        now = self._clock.monotonic()
+        faults = [] if loop_lag_s < LOOP_LAG_S else [f"event loop late by {loop_lag_s:.1f} s"]
+        faults += [
+            f"link {link.name} hangs"
+            for link, timeout_s in self._links.items()
+            if link.busy_s(now) > LINK_TURNS * timeout_s + TICK_S
+        ]
+        for writer in self._journal.stats().writers:
+            if not writer.alive or (writer.busy_s or 0.0) > WRITER_STALL_S:
+                faults.append(f"journal writer {writer.name} hangs")
+        return faults
+
+    def _look(self, loop_lag_s: float) -> None:
+        self._ticks += 1
+        self._feed(loop_lag_s)
+        self._intake.announce()
+        if self._ticks % HEADS_EVERY == 1:
+            self._mark()
+            self._announcer.heads(self._delivery)
+        self._announcer.status(self._delivery, *self.state())
+        if self._delivery.online and self._ticks % LATEST_EVERY == 0:
+            self._announcer.latest(self._publisher)
+        self._tell_systemd()
+
+    def _mark(self) -> None:
+        try:
+            self._intake.mark()
+        except JournalError as error:
+            log.warning("coverage mark not taken", error=str(error))
+
+    def _feed(self, loop_lag_s: float) -> None:
+        faults = self.proof(loop_lag_s)
+        if faults:
+            log.error("watchdog not fed", faults="; ".join(faults))
+        elif os.environ.get("WATCHDOG_USEC"):
+            sd_notify("WATCHDOG=1")
+
+    def _tell_systemd(self) -> None:
+        stats = self._journal.stats()
+        broker = "broker online" if self._delivery.online else "broker unreachable"
+        missing = len(self._intake.unwatched())
+        devices = f", {missing} devices missing" if missing else ""
+        status = f"{broker}, {stats.unsettled_records} records to deliver{devices}"
+        if status != self._status:
+            self._status = status
+            sd_notify(f"STATUS={status}")

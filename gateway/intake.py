@@ -1,0 +1,270 @@
+"""From what the links say to the journal: coverage, rules, record bytes, append.
+
+A plain synchronous path that only fills memory; the journal's writer makes it durable.
+What the journal cannot take is counted and becomes a ``storage_failed`` gap in the same
+stream as soon as it takes records again; gap records themselves wait and are never dropped.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.coverage import Before, Coverage
+from gateway.errors import JournalError
+from gateway.journal import Journal
+from gateway.model import Batch, Block, Cause, Event, Gap, Lane, Quality, Scalar
+from gateway.record import Encoder
+from gateway.rules import ImageRule
+
+log = structlog.get_logger()
+
+GATEWAY_STREAM = "_gateway"
+"""The device name under which records about the gateway itself go out."""
+
+
+class _Stream:
+    """What waits for the journal in one stream."""
+
+    def __init__(self, lane: Lane, device: str) -> None:
+        self.lane = lane
+        self.device = device
+        self.waiting: list[Gap] = []
+        self.lost: Gap | None = None
+
+
+class _Device:
+    """The coverage and rules of one device."""
+
+    def __init__(self, coverage: Coverage, blocks: Sequence[Block[Any]]) -> None:
+        self.coverage = coverage
+        self.rules = {id(block): ImageRule(block) for block in blocks}
+        self.blocks = blocks
+        self.stream = _Stream(Lane.DATA, coverage.device)
+
+    def forget(self) -> None:
+        for rule in self.rules.values():
+            rule.forget()
+
+
+class Intake:
+    """Everything the gateway learns goes through here into the journal (a `link.Sink`)."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        encoder: Encoder,
+        clock: Clock,
+        devices: Mapping[str, Sequence[Block[Any]]],
+    ) -> None:
+        """devices: the blocks of each device."""
+        self._journal = journal
+        self._encoder = encoder
+        self._clock = clock
+        self._ids = itertools.count(1)
+        start_ns = clock.now_ns()
+        self._devices = {
+            name: _Device(
+                Coverage(name, blocks, self._gap_id, self._before(Lane.DATA, name), start_ns),
+                blocks,
+            )
+            for name, blocks in devices.items()
+        }
+        self._meta = _Stream(Lane.META, GATEWAY_STREAM)
+        self.refusing = False
+        """Whether the journal refuses records at present."""
+        self.readings_total = 0
+        self.bytes_total = 0
+        self.gaps_total = 0
+        self.lost_total = 0
+
+    def start(self) -> None:
+        """Say in the gateway's own stream how long it was not running."""
+        before = self._before(Lane.META, GATEWAY_STREAM)
+        if before is None:
+            return
+        now_ns = self._clock.now_ns()
+        cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
+        since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
+        after = before.incarnation, before.seq
+        gap = Gap(self._gap_id(), cause, min(since_ns, now_ns), now_ns, count=0, after=after)
+        self._write_gap(self._meta, gap)
+
+    def readings(self, batch: Batch) -> None:
+        """A poll gave ``batch``."""
+        device = self._devices[batch.block.device]
+        gaps = device.coverage.readings(batch)
+        if gaps:
+            device.forget()
+            self._write(device, gaps)
+        self.readings_total += len(batch)
+        news = device.rules[id(batch.block)].report(batch)
+        if news is not None:
+            self._write_batch(device, news, covers=True)
+
+    def device_missing(self, device: str, cause: Cause, quality: Quality) -> None:
+        """From now on nothing comes from ``device``; repeated calls are one outage."""
+        known = self._devices[device]
+        self._write(known, known.coverage.device_missing(cause, quality, self._clock.now_ns()))
+
+    def block_missing(
+        self, block: Block[Any], rows: Sequence[int], cause: Cause, quality: Quality
+    ) -> None:
+        """From now on ``rows`` of ``block`` give nothing; repeated calls are one outage."""
+        device = self._devices[block.device]
+        now_ns = self._clock.now_ns()
+        self._write(device, device.coverage.block_missing(block, rows, cause, quality, now_ns))
+
+    def polls_missed(
+        self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
+    ) -> None:
+        """So many polls of ``rows`` of ``block`` were due and gave nothing."""
+        self._devices[block.device].coverage.polls_missed(block, rows, cause, polls)
+
+    def event(self, event: Event) -> None:
+        """Record ``event`` on the meta lane."""
+        stamp = self._clock.stamp()
+        payload = self._encoder.event(event, stamp)
+        self._append(self._meta, payload, stamp.time_ns, readings=0, covers=True)
+
+    def announce(self) -> None:
+        """Announce open gaps again that are due."""
+        now_ns = self._clock.now_ns()
+        for device in self._devices.values():
+            for gap in device.coverage.announce(now_ns):
+                self._write_gap(device.stream, gap)
+
+    def mark(self) -> None:
+        """Keep in the journal how far each stream has been watched."""
+        self._journal.mark(self.covered())
+
+    def covered(self) -> dict[tuple[Lane, str], int]:
+        """Up to when each stream that gives readings has been watched, Unix ns."""
+        covered = {
+            (Lane.DATA, name): device.coverage.covered_to_ns
+            for name, device in self._devices.items()
+            if device.coverage.watched
+        }
+        covered[Lane.META, GATEWAY_STREAM] = self._clock.now_ns()
+        return covered
+
+    def latest(self, device: str) -> dict[str, tuple[Scalar, int]]:
+        """Newest value and quality by tag name."""
+        known = self._devices[device]
+        newest: dict[str, tuple[Scalar, int]] = {}
+        for block in known.blocks:
+            values, quality = known.rules[id(block)].latest()
+            names = (tag.name for tag in block.tags)
+            newest.update(zip(names, zip(values, quality, strict=True), strict=True))
+        return newest
+
+    def unwatched(self) -> list[str]:
+        """The devices that give no readings at present."""
+        return [name for name, device in self._devices.items() if not device.coverage.watched]
+
+    def _before(self, lane: Lane, device: str) -> Before | None:
+        recovered = self._journal.recovered
+        state = recovered.streams.get((lane, device))
+        if state is None:
+            return None
+        torn = recovered.torn.get((lane, device))
+        gap = torn and Gap(
+            self._gap_id(),
+            Cause.UNCOMMITTED_WINDOW,
+            torn.from_ns,
+            torn.to_ns,
+            count=torn.readings,
+        )
+        return Before(state.incarnation, state.seq, state.covered_to_ns, recovered.clean, gap)
+
+    def _gap_id(self) -> str:
+        return f"g-{next(self._ids)}"
+
+    def _write(self, device: _Device, items: Iterable[Batch | Gap]) -> None:
+        for item in items:
+            if isinstance(item, Gap):
+                self._write_gap(device.stream, item)
+            else:
+                self._write_batch(device, item, covers=False)
+
+    def _write_batch(self, device: _Device, batch: Batch, *, covers: bool) -> None:
+        payload = self._encoder.batch(batch, self._clock.stamp())
+        self._append(device.stream, payload, batch.time_ns, readings=len(batch), covers=covers)
+
+    def _write_gap(self, stream: _Stream, gap: Gap) -> None:
+        self.gaps_total += 1
+        stream.waiting.append(gap)
+        self._catch_up(stream)
+
+    def _append(
+        self, stream: _Stream, payload: bytes, time_ns: int, *, readings: int, covers: bool
+    ) -> None:
+        if (stream.waiting or stream.lost) and not self._catch_up(stream, time_ns):
+            self._lose(stream, time_ns, readings)
+            return
+        self.bytes_total += len(payload)
+        try:
+            self._journal.append(
+                stream.lane,
+                stream.device,
+                payload,
+                time_ns=time_ns,
+                readings=readings,
+                covers=covers,
+            )
+        except JournalError as error:
+            self._refused(error)
+            self._lose(stream, time_ns, readings)
+
+    def _catch_up(self, stream: _Stream, now_ns: int | None = None) -> bool:
+        """Append the gaps that wait; whether the stream is whole again."""
+        stamp = self._clock.stamp()
+        try:
+            while stream.waiting:
+                self._append_gap(stream, stream.waiting[0])
+                del stream.waiting[0]
+            if stream.lost is not None and now_ns is not None:
+                self._append_gap(stream, _until(stream.lost, now_ns))
+                stream.lost = None
+        except JournalError as error:
+            self._refused(error)
+            return False
+        if self.refusing:
+            self.refusing = False
+            log.info("journal takes records again", time_ns=stamp.time_ns)
+        return stream.lost is None
+
+    def _append_gap(self, stream: _Stream, gap: Gap) -> None:
+        stamp = self._clock.stamp()
+        self._journal.append(
+            stream.lane,
+            stream.device,
+            self._encoder.gap(gap, stamp),
+            time_ns=stamp.time_ns,
+            readings=0,
+            covers=False,
+        )
+
+    def _lose(self, stream: _Stream, time_ns: int, readings: int) -> None:
+        self.lost_total += readings
+        if stream.lost is None:
+            stream.lost = Gap(self._gap_id(), Cause.STORAGE_FAILED, time_ns, None, count=0)
+        count = (stream.lost.count or 0) + readings
+        stream.lost = _counted(stream.lost, count)
+
+    def _refused(self, error: JournalError) -> None:
+        if not self.refusing:
+            self.refusing = True
+            log.error("journal refuses records", error=str(error))
+
+
+def _counted(gap: Gap, count: int) -> Gap:
+    return Gap(gap.id, gap.cause, gap.from_ns, gap.to_ns, count=count)
+
+
+def _until(gap: Gap, to_ns: int) -> Gap:
+    return Gap(gap.id, gap.cause, gap.from_ns, to_ns, count=gap.count)

@@ -1,0 +1,381 @@
+"""One lane: records wait in memory, a writer thread makes them durable, settling frees them.
+
+The event loop appends and settles; one writer thread commits. ``lock`` guards what
+both touch and is never held during a write or a flush.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.errors import JournalError, JournalFullError
+from gateway.journal.format import (
+    HEADER_BYTES,
+    NAME_LIMIT,
+    Draft,
+    Kind,
+    frame_bytes,
+)
+from gateway.journal.schemas import Schemas
+from gateway.journal.segment import DELIVERED, Segment, capacity, place
+from gateway.journal.settling import Settling
+from gateway.journal.tail import Active, Births, Written
+from gateway.journal.words import LaneStats, Settings
+from gateway.model import Lane
+
+COMMIT_BYTES = 64 << 10
+RETRY_S = 30.0
+"""Pause after the disk failed twice in a row."""
+_FULL_RETRY_S = 1.0
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counters of one lane."""
+
+    commits: int = 0
+    last_commit_s: float = 0.0
+    busy_since: float | None = None
+
+
+class Log:
+    """The records of one lane, in memory and on disk."""
+
+    def __init__(
+        self, settings: Settings, births: Births, clock: Clock, schemas: Schemas,
+        segments: list[Segment], settling: Settling, incarnation: bytes,
+        preface: Callable[[], Iterable[Draft]],
+    ) -> None:  # fmt: skip
+        self.lane: Lane = births.lane
+        self.lock = threading.Lock()
+        self.segments = segments
+        """In order; the active one last."""
+        self.settling = settling
+        self.wake: Callable[[], None] = lambda: None
+        self.meter = Meter()
+        self.failed: str | None = None
+        self.memory_bytes = 0
+        self.appended = 0
+        """Frames taken since start; `committed_count` follows."""
+        self.committed_count = 0
+        self.committed_heads: dict[str, int] = {}
+        self.heads: dict[str, int] = {}
+        """Last seq given to each stream of this incarnation."""
+        self._settings = settings
+        self._births = births
+        self._clock = clock
+        self._schemas = schemas
+        self._incarnation = incarnation
+        self._preface = preface
+        self._names: dict[str, bytes] = {}
+        self._pending: list[Draft] = []
+        self._uncommitted: list[Draft] = []
+        self._first_at: float | None = None
+        self._retry_at = 0.0
+        self._active: Active | None = None
+        self._ahead: Active | None = None
+        self._limit = settings.memory_limit(self.lane)
+        self._delay_s = settings.delay_s(self.lane)
+        self._usable = capacity(births.pool.segment_bytes) * 7 // 8
+        self._largest = self._usable // 2
+        last = segments[-1] if segments else None
+        self.committed = place(last.number, last.end) if last else settling.position
+        self._last_record = max(
+            (place(s.number, s.last_record) for s in segments if s.last_record), default=0
+        )
+        self._settle_marks()
+        self._room = self._measure_room()
+
+    # -- event loop ----------------------------------------------------------------
+
+    def append(
+        self, stream: str, payload: bytes, time_ns: int, readings: int, flags: int, schema: int
+    ) -> int:
+        """Take one record into memory; its seq.
+
+        Raises:
+            JournalFullError: The disk share is used up by records not yet settled.
+            JournalError: Too much waits for the disk, or the record is too large.
+        """
+        name = self._names.get(stream)
+        if name is None:
+            name = self._names[stream] = _name(stream)
+        size = (72 + len(name) + len(payload) + 7) & ~7
+        with self.lock:
+            self._admit(size)
+            seq = self.heads.get(stream, 0) + 1
+            self.heads[stream] = seq
+            self._take_in(
+                Draft(
+                    Kind.RECORD, flags, self._incarnation, name, seq, schema, time_ns,
+                    readings, payload,
+                ),
+                size,
+            )  # fmt: skip
+        return seq
+
+    def append_mark(self, payload: bytes, flags: int) -> None:
+        """Take a mark into memory.
+
+        Raises:
+            JournalError: As `append`.
+        """
+        draft = Draft(
+            Kind.MARK, flags, self._incarnation, b"", 0, 0, self._clock.now_ns(), 0, payload
+        )
+        size = frame_bytes(b"", payload)
+        with self.lock:
+            self._admit(size)
+            self._take_in(draft, size)
+
+    def _take_in(self, draft: Draft, size: int) -> None:
+        self._pending.append(draft)
+        before = self.memory_bytes
+        self.memory_bytes = before + size
+        self.appended += 1
+        if self._first_at is None:
+            self._first_at = self._clock.monotonic()
+            self.wake()
+        elif before < COMMIT_BYTES <= self.memory_bytes:
+            self.wake()
+
+    def _admit(self, size: int) -> None:
+        wanted = self.memory_bytes + size
+        if size <= self._largest and wanted <= self._limit and wanted <= self._room:
+            return
+        if size > self._largest:
+            raise JournalError(f"{self.lane}: a record of {size} bytes is too large")
+        if wanted > self._limit:
+            why = self.failed or "the disk is too slow"
+            raise JournalError(f"{self.lane}: {self.memory_bytes} bytes wait for it: {why}")
+        raise JournalFullError(f"{self.lane}: journal full, nothing settled is left to recycle")
+
+    def settle(self, position: int) -> None:
+        """Everything up to ``position`` was acknowledged; notes must reach that far."""
+        with self.lock:
+            self.settling.advance(min(position, self.committed))
+            self._settle_marks()
+            self._room = self._measure_room()
+
+    def _settle_marks(self) -> None:
+        """Whatever follows the last record needs no acknowledgement."""
+        if self.settling.position >= self._last_record:
+            self.settling.advance(self.committed)
+
+    def _measure_room(self) -> int:
+        """Bytes that can be appended before the disk share is used up; a little too low."""
+        spare = self._births_left() + self._settled_segments()
+        room = spare * self._usable + (self._usable if self._ahead else 0)
+        return room + (self._active.room if self._active else 0)
+
+    def _births_left(self) -> int:
+        held = len(self.segments) + (self._ahead is not None)
+        return max(0, self._settings.quota(self.lane) - held)
+
+    def _settled_segments(self) -> int:
+        """How many of the oldest segments may be recycled; never the newest."""
+        position, count = self.settling.position, 0
+        for segment in self.segments[:-1]:
+            settled = not segment.last_record or position >= place(
+                segment.number, segment.last_record
+            )
+            if not settled or position >> 32 == segment.number:
+                break
+            count += 1
+        return count
+
+    # -- writer thread -------------------------------------------------------------
+
+    def due_in(self, now: float) -> float | None:
+        """Seconds until `commit` should be called; None: nothing waits."""
+        first, waiting = self._first_at, self.memory_bytes
+        if self.failed is not None:
+            return max(0.0, self._retry_at - now)
+        if first is None:
+            return None
+        return 0.0 if waiting >= COMMIT_BYTES else max(0.0, first + self._delay_s - now)
+
+    def commit(self) -> bool:
+        """Write and flush what waits; True when everything taken is durable."""
+        with self.lock:
+            self._uncommitted += self._pending
+            self._pending = []
+            self._first_at = None
+        started = self._clock.monotonic()
+        trouble = self._attempt() and self._attempt()
+        self.meter.busy_since = None
+        if trouble is None:
+            self.meter.last_commit_s = self._clock.monotonic() - started
+        with self.lock:
+            self.failed = trouble
+            self._room = self._measure_room()
+        return trouble is None
+
+    def _attempt(self) -> str | None:
+        """One try; why it failed. The segment that failed is never touched again."""
+        try:
+            self._schemas.save()
+            while self._uncommitted:
+                self._write()
+            if self._active and self._active.is_half_full and self._ahead is None:
+                self._prepare()
+        except JournalFullError as error:
+            self._retry_at = self._clock.monotonic() + _FULL_RETRY_S
+            return str(error)
+        except OSError as error:
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            return f"{error.strerror or error}"
+        return None
+
+    def _prepare(self) -> None:
+        """Have the next segment ready, if there is room for one."""
+        try:
+            self._ahead = self._birth()
+        except JournalFullError:
+            return
+
+    def _write(self) -> None:
+        if self._active is None:
+            self._activate()
+            return
+        done = self._write_to(self._active, self._uncommitted)
+        self._committed(self._active, done)
+        if done.sealed:
+            self._active.file.close()
+            self._active = None
+
+    def _write_to(self, active: Active, drafts: list[Draft]) -> Written:
+        try:
+            return active.write(drafts, self._watch)
+        except OSError:
+            self._abandon()
+            raise
+
+    def _watch(self) -> None:
+        self.meter.busy_since = self._clock.monotonic()
+
+    def _activate(self) -> None:
+        active, self._ahead = self._ahead or self._birth(), None
+        with self.lock:
+            self.segments.append(active.segment)
+            self._active = active
+        preface = list(self._preface())
+        if preface and active.fits(preface):
+            self._committed(active, self._write_to(active, preface), foreign=True)
+
+    def _birth(self) -> Active:
+        self._retire()
+        if not self._births_left():
+            if not self._settled_segments():
+                raise JournalFullError(f"{self.lane}: no segment is left")
+            self._recycle()
+        self._watch()
+        return self._births.next()
+
+    def _retire(self) -> None:
+        """Recycle settled segments that are too old, or beyond their quarter."""
+        keep = max(1, self._settings.quota(self.lane) // 4)
+        oldest_ns = self._clock.now_ns() - int(self._settings.retain_settled_s * 1e9)
+        while (settled := self._settled_segments()) and (
+            settled > keep or self.segments[0].last_ns < oldest_ns
+        ):
+            self._recycle()
+
+    def _recycle(self) -> None:
+        with self.lock:
+            segment = self.segments.pop(0)
+            # Under the lock: no reader may be inside while the file changes hands.
+            self._births.pool.give(segment.path)
+
+    def _committed(self, active: Active, done: Written, *, foreign: bool = False) -> None:
+        with self.lock:
+            segment, count = active.segment, len(done.drafts)
+            segment.describe(active.tally.seal(active.end))
+            segment.sealed = done.sealed
+            self.meter.commits += 1
+            self.committed = place(segment.number, segment.end)
+            if any(draft.kind in DELIVERED for draft in done.drafts):
+                self._last_record = place(segment.number, segment.last_record)
+            self._settle_marks()
+            if foreign:
+                return
+            del self._uncommitted[:count]
+            self.committed_count += count
+            self.memory_bytes -= sum(map(_size, done.drafts))
+            for draft in done.drafts:
+                if draft.kind == Kind.RECORD:
+                    self.committed_heads[draft.name.decode()] = draft.seq
+
+    def _abandon(self) -> None:
+        """Leave the active segment as it is; what it committed stays readable."""
+        active, self._active = self._active, None
+        if active is None:
+            return
+        active.file.close()
+        active.segment.rows = active.tally.seal(active.end).rows
+        if active.end > HEADER_BYTES:
+            return
+        with self.lock:
+            self.segments.remove(active.segment)
+        self._births.pool.lost()
+        try:
+            self._births.files.remove(active.segment.path)
+        except OSError:
+            return  # it holds nothing; the next start takes it back into the pool
+
+    def close(self) -> None:
+        """Release files; nothing is written."""
+        for active in (self._active, self._ahead):
+            if active is not None:
+                active.file.close()
+
+    # -- numbers -------------------------------------------------------------------
+
+    def cursor(self) -> tuple[int, int, int]:
+        """The settled position as the cursor file says it: number, generation, offset."""
+        with self.lock:
+            position = self.settling.position
+            number = position >> 32
+            here = (s.generation for s in self.segments if s.number == number)
+            return number, next(here, 0), position & 0xFFFFFFFF
+
+    def stats(self) -> LaneStats:
+        """The lane in numbers."""
+        with self.lock:
+            after = [s for s in self.segments if s.number >= self.settling.position >> 32]
+            here = sum(s.number == self.settling.position >> 32 for s in after)
+            done = self.settling if here else Settling(0, {})
+            is_settled = self.settling.position >= self._last_record
+            records = 0 if is_settled else sum(s.records for s in after) - done.records
+            readings = 0 if is_settled else sum(s.readings for s in after) - done.readings
+            size = sum(s.end for s in after) - here * (self.settling.position & 0xFFFFFFFF)
+            return LaneStats(
+                segments=len(self.segments),
+                unsettled_records=records,
+                unsettled_readings=readings,
+                unsettled_bytes=0 if is_settled else size,
+                oldest_unsettled_ns=None if is_settled else self._oldest_ns(after),
+                memory_bytes=self.memory_bytes,
+                commits=self.meter.commits,
+                last_commit_s=self.meter.last_commit_s,
+                failed=self.failed,
+            )
+
+    def _oldest_ns(self, unsettled: list[Segment]) -> int | None:
+        times = (s.first_ns for s in unsettled if s.records)
+        oldest = self.settling.oldest_ns
+        return oldest if oldest is not None else next(times, None)
+
+
+def _name(stream: str) -> bytes:
+    name = stream.encode()
+    if not 0 < len(name) <= NAME_LIMIT:
+        raise JournalError(f"stream name of {len(name)} bytes")
+    return name
+
+
+def _size(draft: Draft) -> int:
+    return frame_bytes(draft.name, draft.payload)

@@ -1,0 +1,105 @@
+"""Segment files that stand ready: written once in full, so that the disk cannot fill under us."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from pathlib import Path
+
+from gateway.journal.files import Files
+
+_STEP = 1 << 20
+_ZEROS = bytes(_STEP)
+
+
+class Pool:
+    """Pre-written files of one size; segments are born from it and come back to it."""
+
+    def __init__(self, files: Files, folder: Path, segment_bytes: int, limit: int) -> None:
+        self._files = files
+        self._folder = folder
+        self.segment_bytes = segment_bytes
+        self.limit = limit
+        """Files there may be, free and lent together."""
+        self.lent = 0
+        self._free: list[Path] = []
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+
+    @property
+    def free(self) -> int:
+        """Files that stand ready."""
+        return len(self._free)
+
+    def open(self) -> None:
+        """Find the files that stand ready; remove the unfinished and those of another size."""
+        self._files.make_folder(self._folder)
+        for name in self._files.names(self._folder):
+            path = self._folder / name
+            if name.isdecimal() and self._size(path) == self.segment_bytes:
+                self._free.append(path)
+            else:
+                self._files.remove(path)
+        last = max((int(path.name) for path in self._free), default=0)
+        self._numbers = itertools.count(last + 1)
+
+    def take(self) -> Path:
+        """A file for a new segment; written on the spot when none stands ready.
+
+        Raises:
+            OSError: There is no room for another, or the disk failed.
+        """
+        with self._lock:
+            self.lent += 1
+            if self._free:
+                return self._free.pop()
+        try:
+            return self._write()
+        except OSError:
+            self.lost()
+            raise
+
+    def give(self, path: Path) -> None:
+        """Take the file of a segment back; its content is no longer needed."""
+        target = self._folder / f"{next(self._numbers)}"
+        self._files.rename(path, target)
+        with self._lock:
+            self.lent -= 1
+            self._free.append(target)
+
+    def lost(self) -> None:
+        """Forget a file that was lent and will not come back."""
+        with self._lock:
+            self.lent -= 1
+
+    def grow(self) -> bool:
+        """Write one more file; False when all there may be stand already."""
+        with self._lock:
+            if self.lent + len(self._free) >= self.limit:
+                return False
+        path = self._write()
+        with self._lock:
+            self._free.insert(0, path)
+        return True
+
+    def _write(self) -> Path:
+        number = next(self._numbers)
+        draft = self._folder / f"{number}.new"
+        file = self._files.open(draft, create=True)
+        try:
+            for at in range(0, self.segment_bytes, _STEP):
+                file.write(_ZEROS[: self.segment_bytes - at], at)
+            file.sync()
+        finally:
+            file.close()
+        path = self._folder / str(number)
+        self._files.rename(draft, path)
+        self._files.sync_folder(self._folder)
+        return path
+
+    def _size(self, path: Path) -> int:
+        file = self._files.open(path)
+        try:
+            return file.size()
+        finally:
+            file.close()

@@ -1,0 +1,188 @@
+"""Reads a lane in order, across segments and incarnations, and says what is missing."""
+
+from __future__ import annotations
+
+
+from gateway.journal.files import Files
+from gateway.journal.format import HEADER_BYTES, Frame, Kind
+from gateway.journal.gather import seal_rows
+from gateway.journal.log import Log
+from gateway.journal.scan import Scan
+from gateway.journal.segment import DELIVERED, Segment, place
+from gateway.journal.settling import Expected, Key, Note
+from gateway.journal.words import Damage, Entry
+
+_new = tuple.__new__  # half the price of a named tuple's own constructor
+_INSIDE = 1
+"""Added to the start of a frame: the position of what is missing before it."""
+
+
+class Reader:
+    """A place in a lane. Reading on from where the last read ended costs no search."""
+
+    def __init__(self, log: Log, files: Files, incarnation: bytes) -> None:
+        self._log = log
+        self._files = files
+        self._incarnation = incarnation
+        self._position = -1
+        self._segment: Segment | None = None
+        self._scan: Scan | None = None
+        self._expected: Expected = {}
+        self._is_complete = False
+        """``_expected`` knows every stream there was before."""
+        self._words: dict[Key, tuple[str, str, Key]] = {}
+        """Stream and incarnation of a key, as people read them; and one key for all its notes."""
+
+    def read(self, after: int, max_bytes: int, max_records: int) -> list[Entry | Damage]:
+        """What follows ``after``, at least one item if there is one.
+
+        Raises:
+            OSError: The disk cannot read; the next call starts anew.
+        """
+        found: list[Entry | Damage] = []
+        with self._log.lock:
+            try:
+                if after != self._position:
+                    self._seek(after)
+                elif self._segment is not None and self._segment not in self._log.segments:
+                    self._skip(self._segment.number)
+                self._fill(found, after, max_bytes, max_records)
+            except OSError:
+                self.close()
+                raise
+        return found
+
+    def close(self) -> None:
+        """Forget the place."""
+        self._leave_file()
+        self._position = -1
+
+    def _leave_file(self) -> None:
+        if self._scan is not None:
+            self._scan.close()
+        self._scan = self._segment = None
+
+    def _skip(self, number: int) -> None:
+        """Go on behind segment ``number``, which is read or was settled and recycled."""
+        self._leave_file()
+        for segment in self._log.segments:
+            if segment.number > number:
+                self._enter(segment, HEADER_BYTES)
+                return
+
+    def _seek(self, after: int) -> None:
+        """Stand at ``after``; at the settled position what must follow is known."""
+        self.close()
+        settling = self._log.settling
+        self._is_complete = after == settling.position
+        self._expected = dict(settling.expected) if self._is_complete else {}
+        self._position = after
+        number, offset = after >> 32, after & 0xFFFFFFFF & ~7
+        for segment in self._log.segments:
+            if segment.number >= number:
+                is_inside = self._is_complete and segment.number == number
+                self._enter(segment, offset if is_inside else HEADER_BYTES)
+                return
+
+    def _enter(self, segment: Segment, offset: int) -> None:
+        self._leave_file()
+        file = self._files.open(segment.path)
+        self._segment = segment
+        self._scan = Scan(file, segment.generation, offset, segment.end)
+        for row in seal_rows(self._files, segment):
+            key = (row.incarnation, row.name)
+            self._expected.setdefault(key, (row.first_seq, row.first_ns))
+
+    def _fill(
+        self, found: list[Entry | Damage], after: int, max_bytes: int, max_records: int
+    ) -> None:
+        """Add up to ``max_records`` items beyond ``after``."""
+        if self._scan is None:
+            self._seek(after)
+        size = 0
+        while self._scan is not None and self._segment is not None:
+            scan, base = self._scan, self._segment.number << 32
+            scan.end = self._segment.end
+            frame: Frame | None = None
+            while len(found) < max_records and size < max_bytes:
+                at = scan.at
+                frame = scan.next()
+                if frame is None:
+                    break
+                if frame.kind in DELIVERED:
+                    length = len(frame.payload or b"")
+                    if size and size + length > max_bytes:
+                        scan.at = at
+                        return
+                    size += length
+                    self._take(frame, base, after, found)
+            if frame is not None or not self._leave(after, found):
+                return
+
+    def _take(self, frame: Frame, base: int, after: int, found: list[Entry | Damage]) -> None:
+        """Add ``frame`` and what is missing before it."""
+        kind, _, incarnation, name, seq, schema, time_ns, readings, payload, at, end = frame
+        key = (incarnation, name)
+        due = self._expected.get(key)
+        if due is None:
+            is_first = self._is_complete and incarnation == self._incarnation
+            due = (1 if is_first else seq, time_ns)
+        if seq < due[0]:
+            return  # written twice: the flush of its first place failed
+        self._expected[key] = (seq + 1, time_ns)
+        if seq > due[0]:
+            position = base | at | _INSIDE
+            self._miss(position, key, due, seq - 1, time_ns, None, after, found)
+        position = base | end
+        if position <= after:
+            return
+        if payload is None or kind == Kind.LOST:
+            lost = (seq, due[1])
+            self._miss(position, key, lost, seq, time_ns, readings, after, found)
+            return
+        stream, words, key = self._words.get(key) or self._word(key)
+        entry = (position, stream, words, seq, schema, time_ns, readings, payload)
+        found.append(_new(Entry, entry))
+        self._position = position
+        settling = self._log.settling
+        if position > settling.noted:
+            settling.note(_new(Note, (position, key, seq, time_ns, 1, readings)))
+
+    def _miss(
+        self, position: int, key: Key, due: tuple[int, int], last_seq: int, to_ns: int,
+        readings: int | None, after: int, found: list[Entry | Damage],
+    ) -> None:  # fmt: skip
+        if position <= after:
+            return
+        stream, incarnation, key = self._words.get(key) or self._word(key)
+        self._position = position
+        found.append(
+            Damage(position, stream, incarnation, due[0], last_seq, due[1], to_ns, readings)
+        )
+        count = last_seq - due[0] + 1
+        self._log.settling.note(Note(position, key, last_seq, to_ns, count, readings or 0))
+
+    def _word(self, key: Key) -> tuple[str, str, Key]:
+        words = self._words[key] = key[1].decode(), key[0].hex(), key
+        return words
+
+    def _leave(self, after: int, found: list[Entry | Damage]) -> bool:
+        """Say what is missing at the end of this segment and enter the next, if there is one."""
+        segment, last = self._segment, self._log.segments[-1]
+        if segment is None or (segment is last and not segment.sealed):
+            return False
+        for n, row in enumerate(seal_rows(self._files, segment), start=1):
+            key = (row.incarnation, row.name)
+            due = self._expected.get(key, (row.first_seq, row.first_ns))
+            if due[0] <= row.last_seq:
+                self._expected[key] = (row.last_seq + 1, row.last_ns)
+                position = place(segment.number, segment.size + n)
+                self._miss(
+                    position, key, due, row.last_seq, row.last_ns, None, after, found
+                )
+        if segment is last:
+            return False
+        self._skip(segment.number)
+        return True
+
+

@@ -1,0 +1,338 @@
+"""Derives every state of the journal from what is on disk. It is the normal open.
+
+    load     headers and seals of every lane; unsealed segments are walked
+    states   where each stream ended, from seals, frames and marks
+    gather   unsealed tails go into one sealed segment; only then are they recycled
+    survey   what a reader must find next, as of the settled position
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway.errors import JournalError
+from gateway.journal.files import Files
+from gateway.journal.format import (
+    FULL,
+    HEADER_BYTES,
+    Draft,
+    Frame,
+    Header,
+    Kind,
+    NewerFormatError,
+    Row,
+    pack_rows,
+    unpack_header,
+    unpack_rows,
+)
+from gateway.journal.gather import Gathering, LaneFound, seal_rows
+from gateway.journal.pool import Pool
+from gateway.journal.scan import read_seal, walk
+from gateway.journal.segment import DELIVERED, Segment, Tally, place
+from gateway.journal.settling import Key, Settling
+from gateway.journal.words import Recovered, StreamState, TornStream
+from gateway.model import Lane
+
+log = structlog.get_logger()
+StreamKey = tuple[Lane, str]
+
+
+class Recovery:
+    """One recovery; `run` it once."""
+
+    def __init__(
+        self, files: Files, path: Path, pools: Mapping[Lane, Pool], state: dict[str, Any] | None,
+        cursor: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        self._files = files
+        self._path = path
+        self._pools = pools
+        self._state = state
+        self._cursor = cursor or {}
+        self._quarantined: list[str] = []
+        self.lanes = {lane: LaneFound(lane, path / lane.value) for lane in Lane}
+        self.covered: dict[StreamKey, Row] = {}
+        """Where every stream that was ever heard of ended."""
+
+    def check_formats(self) -> None:
+        """Look at every segment header before anything is touched.
+
+        Raises:
+            JournalError: A segment has a newer format.
+        """
+        for found in self.lanes.values():
+            self._headers(found.folder)
+
+    def run(self) -> Recovered:
+        """Derive everything; afterwards ``lanes`` hold sealed segments where the disk allows.
+
+        Raises:
+            OSError: The disk cannot be read.
+        """
+        for found in self.lanes.values():
+            self._load(found, self._headers(found.folder))
+        last = self._last_incarnation()
+        for found in self.lanes.values():
+            self._states(found, last)
+        self._apply_marks()
+        self._gather_all()
+        is_known = self._state is not None and self._state["incarnation"] == last
+        return Recovered(
+            clean=bool(is_known and self._state and self._state["clean"]),
+            first_start=last is None,
+            previous=last,
+            streams={key: _state(row) for key, row in self.covered.items()},
+            torn=dict(self._torn()),
+            quarantined=tuple(self._quarantined),
+        )
+
+    # -- load ----------------------------------------------------------------------
+
+    def _headers(self, folder: Path) -> dict[str, Header | None]:
+        """Each segment file of ``folder`` and its header, if that is intact."""
+        found = {}
+        for name in self._files.names(folder):
+            file = self._files.open(folder / name)
+            try:
+                found[name] = unpack_header(file.read(HEADER_BYTES, 0))
+            except NewerFormatError as error:
+                raise JournalError(
+                    f"{folder / name}: format {error} is newer than this program; "
+                    "nothing was touched: install the version that wrote it"
+                ) from error
+            finally:
+                file.close()
+        return found
+
+    def _load(self, found: LaneFound, headers: Mapping[str, Header | None]) -> None:
+        numbers: set[int] = set()
+        for name, header in headers.items():
+            if header is None or header.number in numbers or header.lane != found.lane.value:
+                self._quarantine(found, name)
+                continue
+            numbers.add(header.number)
+            found.segments.append(self._segment(found, name, header))
+        found.segments.sort(key=lambda segment: segment.number)
+        self._pools[found.lane].lent += len(found.segments)
+        self._load_cursor(found)
+
+    def _segment(self, found: LaneFound, name: str, header: Header) -> Segment:
+        path = found.folder / name
+        file = self._files.open(path)
+        try:
+            segment = Segment(header, path, file.size())
+            seal = read_seal(file, header.generation, segment.size)
+            if seal is None:
+                found.frames[header.number] = list(walk(file, segment.generation, segment.size))
+            else:
+                segment.describe(seal)
+                segment.sealed, segment.rows = True, seal.rows
+        finally:
+            file.close()
+        return segment
+
+    def _load_cursor(self, found: LaneFound) -> None:
+        number, generation, offset = self._cursor.get(found.lane.value, (0, 0, 0))
+        last = found.segments[-1].number if found.segments else 0
+        found.last_number = max(last, number)
+        if number > last:
+            return  # it speaks of segments that are not there: believing it could skip records
+        here = (s for s in found.segments if s.number == number)
+        is_same = all(segment.generation == generation for segment in here)
+        found.settled = place(number, offset if is_same else HEADER_BYTES)
+
+    def _quarantine(self, found: LaneFound, name: str) -> None:
+        folder = self._path / "quarantine"
+        taken = self._files.names(folder)
+        target = f"{found.lane.value}-{name}"
+        while target in taken:
+            target += "+"
+        self._files.rename(found.folder / name, folder / target)
+        self._quarantined.append(target)
+
+    def _last_incarnation(self) -> str | None:
+        if self._state is not None:
+            return str(self._state["incarnation"])
+        segments = [s for found in self.lanes.values() for s in found.segments]
+        newest = max(segments, key=lambda s: s.header.time_ns, default=None)
+        return newest.header.incarnation if newest else None
+
+    # -- states --------------------------------------------------------------------
+
+    def _states(self, found: LaneFound, last: str | None) -> None:
+        for segment in found.segments:
+            if segment.number in found.frames:
+                self._sort_torn(found, segment.number, bytes.fromhex(last or ""))
+                tally = _tally(found.lane, found.frames[segment.number])
+                segment.describe(tally.seal(_end(found.frames[segment.number])))
+                segment.rows = tuple(tally.rows.values())
+            for row in segment.rows or ():
+                _join(found.states, row)
+            if segment.sealed:
+                segment.rows = None  # the seal on disk says it; memory is for the backlog
+
+    def _sort_torn(self, found: LaneFound, number: int, last: bytes) -> None:
+        """Set aside frames of ``last`` that were being written when it died."""
+        torn: dict[Key, list[Frame]] = {}
+        for frame in found.frames[number]:
+            key = (frame.incarnation, frame.name)
+            if frame.kind != Kind.RECORD:
+                continue
+            if frame.payload is None and frame.incarnation == last:
+                torn.setdefault(key, []).append(frame)
+            else:
+                torn.pop(key, None)
+                found.torn.pop(key, None)
+        aside = {frame.at for frames in torn.values() for frame in frames}
+        found.frames[number] = [f for f in found.frames[number] if f.at not in aside]
+        for key, frames in torn.items():
+            found.torn.setdefault(key, []).extend(frames)
+
+    def _torn(self) -> Iterator[tuple[StreamKey, TornStream]]:
+        for found in self.lanes.values():
+            for (_, name), frames in found.torn.items():
+                readings = sum({frame.seq: frame.readings for frame in frames}.values())
+                first, last = frames[0], frames[-1]
+                yield (
+                    (found.lane, name.decode()),
+                    TornStream(first.seq, last.seq, first.time_ns, last.time_ns, readings),
+                )
+
+    def _apply_marks(self) -> None:
+        """Join what frames say with what marks say; a mark for lost frames says nothing."""
+        for lane, found in self.lanes.items():
+            for name, row in found.states.items():
+                self.covered[lane, name.decode()] = row
+        for mark in self._marks():
+            key = (mark.lane, mark.name.decode())
+            known = self.covered.setdefault(key, mark)
+            if known.incarnation == mark.incarnation and mark.last_seq <= known.last_seq:
+                self.covered[key] = known._replace(covered_ns=_later(known, mark))
+
+    def _marks(self) -> list[Row]:
+        """Rows of marks, oldest first, from the last mark that names every stream on."""
+        found, rows = self.lanes[Lane.META], list[Row]()
+        for segment in reversed(found.segments):
+            frames = self._frames(found, segment)
+            marks = [f for f in frames if f.kind == Kind.MARK and f.payload is not None]
+            rows[:0] = [row for f in marks for row in unpack_rows(f.payload or b"")]
+            if any(f.flags & FULL for f in marks):
+                break
+        return [row for row in rows if row.last_seq]
+
+    def _frames(self, found: LaneFound, segment: Segment) -> list[Frame]:
+        if segment.number in found.frames:
+            return found.frames[segment.number]
+        file = self._files.open(segment.path)
+        try:
+            return list(walk(file, segment.generation, segment.size))
+        finally:
+            file.close()
+
+    # -- gather and survey ---------------------------------------------------------
+
+    def _gather_all(self) -> None:
+        """Meta first: its table keeps the states of records the other lanes may drop."""
+        try:
+            for lane in (Lane.META, Lane.ALARM, Lane.DATA):
+                table = self._table() if lane is Lane.META else []
+                Gathering(self.lanes[lane], self._files, self._pools[lane], table).run()
+        except OSError as error:
+            log.warning("journal tails not gathered", error=str(error))
+
+    def _table(self) -> list[Draft]:
+        """The mark that names every stream there is."""
+        rows = pack_rows(self.covered.values())
+        return [Draft(Kind.MARK, FULL, bytes(16), b"", 0, 0, 0, 0, rows)] if rows else []
+
+    def settling(self, lane: Lane) -> Settling:
+        """What a reader of ``lane`` must find next, as of the settled position.
+
+        Raises:
+            OSError: The disk cannot be read.
+        """
+        found = self.lanes[lane]
+        settling = Settling(found.settled, {})
+        for segment in found.segments:
+            if segment.number < found.settled >> 32:
+                for row in seal_rows(self._files, segment):
+                    settling.expected[row.incarnation, row.name] = (row.last_seq + 1, row.last_ns)
+            elif segment.number == found.settled >> 32:
+                self._survey(found, segment, settling)
+        return settling
+
+    def _survey(self, found: LaneFound, segment: Segment, settling: Settling) -> None:
+        for frame in self._frames(found, segment):
+            if place(segment.number, frame.end) > settling.position:
+                return
+            if frame.kind in DELIVERED:
+                key = (frame.incarnation, frame.name)
+                settling.expected[key] = (frame.seq + 1, frame.time_ns)
+                settling.records += 1
+                settling.readings += frame.readings
+
+    def discard(self) -> None:
+        """Give the originals of what was gathered back to the pool."""
+        for lane, found in self.lanes.items():
+            pool = self._pools[lane]
+            for segment in found.discarded:
+                if segment.size == pool.segment_bytes:
+                    pool.give(segment.path)
+                else:
+                    pool.lost()
+                    self._files.remove(segment.path)
+
+    def schemas(self) -> set[int]:
+        """Every schema a stored record was written with."""
+        segments = (s for found in self.lanes.values() for s in found.segments)
+        return {key for segment in segments for key in segment.schemas}
+
+    def cursor(self) -> dict[str, tuple[int, int, int]]:
+        """What the cursor file must say now that tails were gathered."""
+        generations = {
+            (lane, s.number): s.generation
+            for lane, found in self.lanes.items()
+            for s in found.segments
+        }
+        return {
+            lane.value: (
+                found.settled >> 32,
+                generations.get((lane, found.settled >> 32), 0),
+                found.settled & 0xFFFFFFFF,
+            )
+            for lane, found in self.lanes.items()
+        }
+
+
+def _tally(lane: Lane, frames: Iterable[Frame]) -> Tally:
+    tally = Tally(lane)
+    for frame in frames:
+        tally.add(frame, frame.end)
+    return tally
+
+
+def _join(states: dict[bytes, Row], row: Row) -> None:
+    """Let ``row``, which stands later in the lane, speak for its stream."""
+    former = states.pop(row.name, None)
+    if former is not None and former.incarnation == row.incarnation:
+        row = row._replace(
+            last_seq=max(row.last_seq, former.last_seq), covered_ns=_later(row, former)
+        )
+    states[row.name] = row
+
+
+def _end(frames: list[Frame]) -> int:
+    return frames[-1].end if frames else HEADER_BYTES
+
+
+def _later(one: Row, other: Row) -> int | None:
+    known = [row.covered_ns for row in (one, other) if row.covered_ns is not None]
+    return max(known, default=None)
+
+
+def _state(row: Row) -> StreamState:
+    return StreamState(row.incarnation.hex(), row.last_seq, row.covered_ns)

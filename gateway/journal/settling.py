@@ -1,0 +1,69 @@
+"""How far a lane is settled, and what that says about each stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+Key = tuple[bytes, bytes]
+"""Incarnation and name of a stream."""
+Expected = dict[Key, tuple[int, int]]
+"""Per stream: the seq that must come next, and the time of the record before it."""
+
+
+class Note(NamedTuple):
+    """Something that was read and waits to be settled."""
+
+    position: int
+    key: Key
+    last_seq: int
+    time_ns: int
+    records: int
+    readings: int
+
+
+class Settling:
+    """The settled prefix of a lane; only a reader's notes move it."""
+
+    def __init__(self, position: int, expected: Expected) -> None:
+        self.position = position
+        self.expected = expected
+        """As of ``position``: what a reader must find next."""
+        self.noted = position
+        """Everything up to here was read once."""
+        self.records = 0
+        self.readings = 0
+        """Settled in the segment ``position`` is in."""
+        self.seqs: dict[Key, int] = {}
+        """Last settled seq of each stream, since start."""
+        self._notes: deque[Note] = deque()
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """Time of the oldest record that was read and is not settled."""
+        return self._notes[0].time_ns if self._notes else None
+
+    def note(self, note: Note) -> None:
+        """Remember what was read; only what lies beyond ``noted`` counts."""
+        if note.position > self.noted:
+            self._notes.append(note)
+            self.noted = note.position
+
+    def advance(self, position: int) -> None:
+        """Everything up to ``position`` is settled."""
+        while self._notes and self._notes[0].position <= position:
+            self._settle(self._notes.popleft())
+        self._move(max(position, self.position))
+        self.noted = max(self.noted, self.position)
+
+    def _settle(self, note: Note) -> None:
+        self._move(note.position)
+        self.records += note.records
+        self.readings += note.readings
+        self.seqs[note.key] = note.last_seq
+        self.expected[note.key] = (note.last_seq + 1, note.time_ns)
+
+    def _move(self, position: int) -> None:
+        if position >> 32 != self.position >> 32:
+            self.records = self.readings = 0
+        self.position = position

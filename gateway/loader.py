@@ -1,0 +1,68 @@
+"""The door to the configuration: from a file to a `Site`, or to every mistake in it.
+
+bytes ─ yaml_tree ─▶ tree with places ─ models ─▶ settings ─ resolve ─▶ model.Tag
+             all mistakes of all files in one `Report`, offline
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.errors import ConfigError
+from gateway.messages import language
+from gateway.problem import Problem, Report
+from gateway.site import Assembly, LinkSite, Site
+from gateway.source import read, tree
+
+__all__ = ["LinkSite", "Problem", "Site", "WrongConfigError", "from_text", "inspect", "load"]
+
+
+class WrongConfigError(ConfigError):
+    """The configuration cannot be used; ``problems`` says why, each with its place."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        lang = language()
+        super().__init__("\n".join(problem.render(lang) for problem in problems))
+
+
+def load(path: Path) -> Site:
+    """The configuration in ``path`` and in ``conf.d/*.yaml`` beside it.
+
+    Raises:
+        WrongConfigError: It has mistakes; all of them are in ``problems``.
+    """
+    return _or_raise(*inspect(path))
+
+
+def inspect(path: Path) -> tuple[Site | None, list[Problem]]:
+    """The same without raising: None when there is an error; warnings come with a site."""
+    report = Report()
+    main = read(path, report)
+    more = [read(file, report) for file in _drop_ins(path.parent / "conf.d")]
+    assembly = Assembly(report, path.parent)
+    site = assembly.site(main, [node for node in more if node is not None])
+    return None if report.failed else site, report.in_order()
+
+
+def from_text(text: str, name: str = "<text>") -> Site:
+    """The configuration written in ``text``; ``name`` is the file that problems speak of.
+
+    Raises:
+        WrongConfigError: It has mistakes.
+    """
+    report = Report()
+    site = Assembly(report, None).site(tree(text, name, report), [])
+    return _or_raise(None if report.failed else site, report.in_order())
+
+
+def _or_raise(site: Site | None, problems: list[Problem]) -> Site:
+    if site is None:
+        raise WrongConfigError(problems)
+    return site
+
+
+def _drop_ins(folder: Path) -> Iterator[Path]:
+    """In the order of their names, so that ``10-a.yaml`` comes before ``20-b.yaml``."""
+    yield from sorted(file for file in folder.glob("*") if file.suffix in (".yaml", ".yml"))

@@ -1,0 +1,421 @@
+"""MQTT over paho: one connection at a time, nothing queued, nothing resent.
+
+The journal is the session, so paho is used as a dumb pipe: a new client for each
+connection, a clean start, no limit of its own on what is in flight (`window` keeps it),
+and whatever was unacknowledged is forgotten when the connection ends. paho blocks while
+it connects, so that happens in a worker thread; from then on its socket is served by the
+task that runs `MqttPublisher.run`. Callbacks only note what they heard, so an exception
+can neither vanish in paho nor leave a dead connection that looks alive.
+
+The only importer of paho.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.clock import Clock
+from gateway.errors import BrokerDownError
+from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
+
+KEEPALIVE_S: Final = 30
+CONNECT_TIMEOUT_S: Final = 10.0
+USER_TIMEOUT_MS: Final = 30_000
+"""Unacknowledged TCP data kill the connection after this long (tcp(7), TCP_USER_TIMEOUT)."""
+BACKOFF_S: Final = (1.0, 60.0)
+STEADY_S: Final = 10.0
+"""A connection that lasted this long was a good one."""
+TAKEN_OVER_PAUSE_S: Final = 30.0
+TAKEN_OVER: Final = 0x8E
+_MAX_INCOMING_BYTES: Final = 64 * 1024
+_HOUSEKEEPING_S: Final = 1.0
+_NO_LIMIT: Final = 65_535
+_DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+class Credentials(NamedTuple):
+    """A user of the broker."""
+
+    username: str
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files; read anew for each connection, so that a renewed certificate is used."""
+
+    ca: Path | None = None
+    """Who may sign the broker's certificate; None: whom the system trusts."""
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """TLS 1.2 or newer, certificate and host name checked.
+
+        Raises:
+            OSError: A file cannot be read, or is no certificate or key.
+        """
+        context = ssl.create_default_context(cafile=self.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """How to reach the brokers."""
+
+    urls: Sequence[str]
+    """``mqtt://host:port`` or ``mqtts://host:port``, in order of preference."""
+    client_id: str
+    version: int = 5
+    """5, or 4 for MQTT 3.1.1."""
+    tls: TlsFiles = TlsFiles()
+    keepalive_s: int = KEEPALIVE_S
+    subscriptions: Sequence[str] = ()
+    """Topic filters asked for, QoS 1, on each connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class MqttStatus:
+    """Facts about the connection, for status and metrics."""
+
+    url: str = ""
+    """The broker of this connection, or of the last attempt."""
+    online: bool = False
+    since_s: float = 0.0
+    """Monotonic time of the last change of ``online``."""
+    connection: int = 0
+    """Number of the last attempt to connect."""
+    failures: int = 0
+    """Attempts in a row that led to no connection, or to one that did not last."""
+    error: str = ""
+    """Why there is no connection, or why the last one ended."""
+
+
+def pause_after(failures: int, reason: int | None, jitter: float) -> float:
+    """Seconds to wait before the next attempt: 1 → 60 s, full jitter, ``jitter`` in [0, 1).
+
+    Never less than 30 s when somebody else uses our client id.
+    """
+    first, longest = BACKOFF_S
+    pause = jitter * min(longest, first * 2.0 ** min(failures, 16))
+    return TAKEN_OVER_PAUSE_S + pause if reason == TAKEN_OVER else max(0.1, pause)
+
+
+class MqttPublisher:
+    """A `publisher.Publisher` over MQTT 5 or 3.1.1."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        clock: Clock,
+        *,
+        credentials: Callable[[], Credentials | None] = lambda: None,
+        will: Callable[[], tuple[str, bytes]] | None = None,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """Credentials and will are asked for at each connection.
+
+        ``status.connection`` is already the number of that connection then.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._credentials = credentials
+        self._will = will
+        self._dice = dice
+        self._pipe: _Pipe | None = None
+        self._tokens = 0
+        self._pause_s = 0.0
+        self.status = MqttStatus()
+
+    async def run(self, tell: Callable[[PublisherEvent], None]) -> None:
+        """Connect, serve, back off, connect again, until cancelled."""
+        attempt = 0
+        while True:
+            url = self._settings.urls[attempt % len(self._settings.urls)]
+            lost = await self._live(url, tell)
+            # A lost connection starts again with the preferred broker.
+            attempt = 0 if self.status.online else attempt + 1
+            self._note_lost(lost)
+            tell(lost)
+            pause = 0.0 if attempt % len(self._settings.urls) else self._pause(lost)
+            await self._clock.sleep_until(self._clock.monotonic() + pause)
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Hand one message to the socket; the token its `Acknowledged` will carry."""
+        if self._pipe is None:
+            return None
+        self._tokens += 1
+        sent = self._pipe.publish(topic, payload, qos, self._tokens, retain=retain)
+        return self._tokens if sent else None
+
+    def reconnect(self, pause_s: float) -> None:
+        """Drop the connection and open a new one not before ``pause_s`` from now."""
+        self._pause_s = pause_s
+        if self._pipe is not None:
+            self._pipe.give_up("given up: no acknowledgement")
+
+    def _pause(self, lost: Lost) -> float:
+        wanted, self._pause_s = self._pause_s, 0.0
+        rounds = self.status.failures // len(self._settings.urls)
+        return max(wanted, pause_after(rounds, lost.reason, self._dice()))
+
+    async def _live(self, url: str, tell: Callable[[PublisherEvent], None]) -> Lost:
+        """One connection from attempt to end; why it ended."""
+        self.status = replace(self.status, url=url, connection=self.status.connection + 1)
+        pipe = _Pipe(self._settings, url)
+        will = None if self._will is None else self._will()
+        try:
+            await asyncio.to_thread(pipe.connect, self._credentials(), will)
+        except BrokerDownError as error:
+            return Lost(None, str(error))
+        try:
+            return await self._serve(pipe, tell)
+        finally:
+            self._pipe = None
+            pipe.close()
+
+    async def _serve(self, pipe: _Pipe, tell: Callable[[PublisherEvent], None]) -> Lost:
+        pipe.attach()
+        deadline = self._clock.monotonic() + CONNECT_TIMEOUT_S
+        while True:
+            for event in await pipe.serve():
+                if isinstance(event, Lost):
+                    return event
+                if isinstance(event, Connected):
+                    self._pipe = pipe
+                    self._note_online()
+                tell(event)
+            if self._pipe is None and self._clock.monotonic() > deadline:
+                pipe.give_up("no CONNACK")
+
+    def _note_online(self) -> None:
+        now_s = self._clock.monotonic()
+        self.status = replace(self.status, online=True, since_s=now_s, error="")
+
+    def _note_lost(self, lost: Lost) -> None:
+        """A connection that did not last counts as a failure too, so that back-off grows."""
+        status, now_s = self.status, self._clock.monotonic()
+        lasted = status.online and now_s - status.since_s >= STEADY_S
+        self.status = replace(
+            status,
+            online=False,
+            since_s=now_s if status.online else status.since_s,
+            failures=0 if lasted else status.failures + 1,
+            error=lost.text,
+        )
+
+
+class _Pipe:
+    """One paho client, from connect to close; what it hears is a list of events."""
+
+    def __init__(self, settings: MqttSettings, url: str) -> None:
+        self._url = url
+        self._settings = settings
+        self._is_v5 = settings.version == MQTTProtocolVersion.MQTTv5
+        self._client = self._new_client()
+        self._heard: list[PublisherEvent] = []
+        self._tokens: dict[int, int] = {}
+        self._woken = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._socket: Any = None
+        self._housekeeping: asyncio.TimerHandle | None = None
+        self._is_due = False
+        self._ended = False
+
+    def connect(self, credentials: Credentials | None, will: tuple[str, bytes] | None) -> None:
+        """Resolve, open, shake hands, send CONNECT. Blocks: for a worker thread.
+
+        Raises:
+            BrokerDownError: Nobody answers there, or nobody we trust.
+        """
+        client, url = self._client, urlsplit(self._url)
+        try:
+            if url.scheme == "mqtts":
+                client.tls_set_context(self._settings.tls.context())
+            if credentials is not None:
+                client.username_pw_set(*credentials)
+            if will is not None:
+                client.will_set(will[0], will[1], qos=1, retain=True)
+            port = url.port or _DEFAULT_PORT[url.scheme]
+            self._dial(url.hostname or "", port)
+        except (OSError, ValueError) as error:
+            raise BrokerDownError(f"{self._url}: {error}") from error
+
+    def attach(self) -> None:
+        """Serve the socket from now on in the running loop."""
+        self._socket = self._client.socket()
+        if self._socket is None:
+            self._end(None, "connection closed before CONNACK")
+            return
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        self._loop.add_reader(self._socket, self._woken.set)
+        self._client.on_socket_register_write = lambda *_: self._woken.set()
+        self._client.on_socket_close = lambda *_: self._detach()
+        self._keep_house()
+
+    async def serve(self) -> list[PublisherEvent]:
+        """Wait for the socket, move bytes both ways, and say what was heard."""
+        await self._woken.wait()
+        self._woken.clear()
+        if not self._ended:
+            self._move()
+        heard, self._heard = self._heard, []
+        return heard
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int, token: int, *, retain: bool
+    ) -> bool:
+        """Queue one packet for the socket; False when the connection has ended."""
+        if self._ended:
+            return False
+        info = self._client.publish(topic, payload, qos, retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._end(None, f"paho: {info.rc.name}")
+            return False
+        self._tokens[info.mid] = token
+        self._woken.set()
+        return True
+
+    def give_up(self, text: str) -> None:
+        """End the connection from our side, without a DISCONNECT: the will is told."""
+        self._end(None, text)
+
+    def close(self) -> None:
+        """Forget everything and close the socket; a healthy connection says DISCONNECT."""
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+        self._client.drop_out_messages()
+        if not self._ended and self._client.is_connected():
+            self._client.disconnect()
+            self._client.loop_write()
+        self._detach()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _new_client(self) -> Client:
+        settings = self._settings
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id,
+            clean_session=None if self._is_v5 else True,
+            protocol=MQTTProtocolVersion(settings.version),
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(0)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        return client
+
+    def _dial(self, host: str, port: int) -> None:
+        keepalive = self._settings.keepalive_s
+        if not self._is_v5:
+            self._client.connect(host, port, keepalive)
+            return
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0
+        properties.MaximumPacketSize = _MAX_INCOMING_BYTES
+        self._client.connect(host, port, keepalive, clean_start=True, properties=properties)
+
+    def _move(self) -> None:
+        client = self._client
+        client.loop_read()
+        # TLS may have decrypted more than paho read; no readable socket will say so.
+        while (
+            not self._ended
+            and isinstance(self._socket, ssl.SSLSocket)
+            and self._socket.pending()
+        ):
+            client.loop_read()
+        if client.want_write() and not self._ended:
+            client.loop_write()
+        if self._is_due and not self._ended:
+            self._is_due = False
+            client.loop_misc()
+        if not self._ended:
+            self._watch_writable()
+
+    def _watch_writable(self) -> None:
+        if self._client.want_write():
+            self._loop.add_writer(self._socket, self._woken.set)
+        else:
+            self._loop.remove_writer(self._socket)
+
+    def _keep_house(self) -> None:
+        self._is_due = True
+        self._woken.set()
+        self._housekeeping = self._loop.call_later(_HOUSEKEEPING_S, self._keep_house)
+
+    def _detach(self) -> None:
+        if self._socket is not None and self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+
+    def _end(self, reason: int | None, text: str) -> None:
+        if not self._ended:
+            self._ended = True
+            self._heard.append(Lost(reason, f"{self._url}: {text}"))
+        self._woken.set()
+
+    def _on_connect(
+        self,
+        client: Client,
+        data: object,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        limits: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._end(reason.value, f"refused: {reason}")
+            return
+        receive_maximum = getattr(limits, "ReceiveMaximum", _NO_LIMIT)
+        largest = getattr(limits, "MaximumPacketSize", None)
+        self._heard.append(Connected(receive_maximum, largest, self._is_v5, self._url))
+        for topic_filter in self._settings.subscriptions:
+            client.subscribe(topic_filter, qos=1)
+
+    def _on_disconnect(
+        self,
+        client: Client,
+        data: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        limits: Properties | None,
+    ) -> None:
+        told = flags.is_disconnect_packet_from_server
+        self._end(reason.value if told else None, str(reason) if told else "connection lost")
+
+    def _on_publish(
+        self,
+        client: Client,
+        data: object,
+        mid: int,
+        reason: ReasonCode,
+        limits: Properties | None,
+    ) -> None:
+        token = self._tokens.pop(mid, None)
+        if token is not None:
+            self._heard.append(Acknowledged(token, reason.value))
+
+    def _on_message(self, client: Client, data: object, message: MQTTMessage) -> None:
+        self._heard.append(Received(message.topic, bytes(message.payload)))

@@ -1,0 +1,100 @@
+"""What no protocol owns: which readings of a poll are worth a record.
+
+Report by exception. A tag without a dead band is reported at every poll. One with a
+dead band is reported when its value has moved by more than that since it was last
+reported, or its quality has changed. Everything is reported (a full image) after
+`ImageRule.forget`, and at least every ``max_silence``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.model import Batch, Block, Scalar
+
+
+class ImageRule:
+    """Report by exception for the batches of one block."""
+
+    def __init__(self, block: Block[Any]) -> None:
+        tags = block.tags
+        self._reports_all = all(tag.deadband is None for tag in tags)
+        self._bands = [tag.deadband for tag in tags]
+        self._on_change = all(tag.deadband == 0 for tag in tags)
+        self._max_silence_ns = int(min(tag.max_silence_s for tag in tags) * 1e9)
+        self._values: list[Scalar] = [None] * len(tags)
+        self._quality: bytearray = bytearray(len(tags))
+        self._image_ns: int | None = None
+
+    def forget(self) -> None:
+        """Report the next batch in full."""
+        self._image_ns = None
+
+    def latest(self) -> tuple[Sequence[Scalar], bytes]:
+        """The newest value and quality of each tag; None for a tag never read."""
+        return self._values, bytes(self._quality)
+
+    def report(self, batch: Batch) -> Batch | None:
+        """The part of ``batch`` to record; None when nothing in it is news."""
+        if batch.index is not None:
+            return self._report_rows(batch)
+        if self._reports_all or self._image_is_due(batch.time_ns):
+            return self._keep(batch)
+        if self._on_change and self._is_same(batch):
+            return None
+        rows = [
+            row
+            for row, value in enumerate(batch.values)
+            if self._is_news(row, value, 0 if batch.quality is None else batch.quality[row])
+        ]
+        if not rows:
+            return None
+        if len(rows) == len(batch.values):
+            return self._keep(batch)
+        return self._keep_rows(batch.select(rows), rows)
+
+    def _report_rows(self, batch: Batch) -> Batch | None:
+        """Like `report`, for a batch that holds some of the block's tags only."""
+        assert batch.index is not None  # noqa: S101
+        rows = [
+            at
+            for at, row in enumerate(batch.index)
+            if self._image_ns is None
+            or self._is_news(row, batch.values[at], batch.quality[at] if batch.quality else 0)
+        ]
+        if not rows:
+            return None
+        news = batch.select(rows)
+        return self._keep_rows(news, [batch.index[at] for at in rows])
+
+    def _image_is_due(self, time_ns: int) -> bool:
+        return self._image_ns is None or not (
+            0 <= time_ns - self._image_ns < self._max_silence_ns
+        )
+
+    def _is_same(self, batch: Batch) -> bool:
+        quality = batch.quality or bytes(len(batch.values))
+        return self._values == list(batch.values) and self._quality == quality
+
+    def _is_news(self, row: int, value: Scalar, quality: int) -> bool:
+        band, last = self._bands[row], self._values[row]
+        if band is None or quality != self._quality[row]:
+            return True
+        if value == last:
+            return False
+        if not band or value is None or last is None or isinstance(value, str | bool):
+            return True
+        return abs(value - last) > band  # type: ignore[operator]
+
+    def _keep(self, batch: Batch) -> Batch:
+        self._values = list(batch.values)
+        self._quality = bytearray(batch.quality or bytes(len(batch.values)))
+        self._image_ns = batch.time_ns
+        return batch
+
+    def _keep_rows(self, batch: Batch, rows: Sequence[int]) -> Batch:
+        for at, row in enumerate(rows):
+            self._values[row] = batch.values[at]
+            self._quality[row] = 0 if batch.quality is None else batch.quality[at]
+        return batch

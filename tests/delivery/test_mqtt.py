@@ -1,0 +1,208 @@
+"""The MQTT adapter: one connection at a time, nothing queued, nothing silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, pause_after
+from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
+from gateway.simulation.broker import Broker
+from tests.delivery.plant import StillClock, until
+from tests.delivery.site import broker_with
+
+
+class Ear:
+    """Notes what a publisher tells."""
+
+    def __init__(self) -> None:
+        self.events: list[PublisherEvent] = []
+
+    def __call__(self, event: PublisherEvent) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type) -> list[PublisherEvent]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@asynccontextmanager
+async def publishing(publisher: MqttPublisher, ear: Ear) -> AsyncIterator[None]:
+    task = asyncio.create_task(publisher.run(ear))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def publisher_for(*brokers: Broker, version: int = 5, **more: object) -> MqttPublisher:
+    settings = MqttSettings([broker.url for broker in brokers], "gw", version)
+    return MqttPublisher(settings, StillClock(), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("version", "can_refuse"), [(5, True), (4, False)])
+async def test_each_publish_is_acknowledged_by_its_token(
+    version: int, can_refuse: bool
+) -> None:
+    ear = Ear()
+    async with broker_with() as broker:
+        broker.listen("#", lambda topic, payload: None)
+        publisher = publisher_for(broker, version=version)
+        async with publishing(publisher, ear):
+            await until(lambda: ear.of(Connected) != [])
+            tokens = [publisher.publish("a", b"x", qos=1, retain=False) for _ in range(50)]
+            await until(lambda: len(ear.of(Acknowledged)) == 50)
+    assert ear.events[0] == Connected(65_535, None, can_refuse, broker.url)
+    assert ear.of(Acknowledged) == [Acknowledged(token or 0, 0) for token in tokens]
+
+
+async def test_limits_of_the_broker_are_told() -> None:
+    ear = Ear()
+    async with (
+        broker_with(receive_maximum=7, maximum_packet_bytes=9000) as broker,
+        publishing(publisher_for(broker), ear),
+    ):
+        await until(lambda: ear.of(Connected) != [])
+    assert ear.events[0] == Connected(7, 9000, True, broker.url)
+
+
+async def test_refusal_is_told_with_the_brokers_reason() -> None:
+    ear = Ear()
+    async with broker_with() as broker:
+        broker.faults.refuse["a"] = 0x97
+        publisher = publisher_for(broker)
+        async with publishing(publisher, ear):
+            await until(lambda: ear.of(Connected) != [])
+            publisher.publish("a", b"x", qos=1, retain=False)
+            publisher.publish("b", b"x", qos=1, retain=False)
+            await until(lambda: len(ear.of(Acknowledged)) == 2)
+    assert ear.of(Acknowledged) == [Acknowledged(1, 0x97), Acknowledged(2, 0x10)]
+
+
+async def test_without_a_connection_nothing_is_kept() -> None:
+    ear = Ear()
+    async with broker_with() as broker:
+        publisher = publisher_for(broker)
+        assert publisher.publish("a", b"x", qos=1, retain=False) is None
+        async with publishing(publisher, ear):
+            await until(lambda: ear.of(Connected) != [])
+            broker.faults.drop_acks = 1
+            publisher.publish("a", b"x", qos=1, retain=False)
+            await until(lambda: broker.messages == 1)
+            broker.cut()
+            await until(lambda: len(ear.of(Connected)) == 2)
+            publisher.publish("a", b"y", qos=1, retain=False)
+            await until(lambda: ear.of(Acknowledged) != [])
+        assert broker.messages == 2, "the unacknowledged message was sent by somebody else"
+    assert [type(event) for event in ear.events] == [Connected, Lost, Connected, Acknowledged]
+
+
+async def test_next_broker_is_tried_when_one_cannot_be_reached() -> None:
+    ear = Ear()
+    async with broker_with() as down, broker_with() as up:
+        await down.stop()
+        async with publishing(publisher_for(down, up), ear):
+            await until(lambda: ear.of(Connected) != [])
+    assert [type(event) for event in ear.events] == [Lost, Connected]
+    assert ear.events[1] == Connected(65_535, None, True, up.url)
+
+
+async def test_refused_connection_is_told_with_its_reason() -> None:
+    ear = Ear()
+    async with broker_with() as broker:
+        broker.faults.connect_reason = 0x86
+        async with publishing(publisher_for(broker), ear):
+            await until(lambda: ear.events != [])
+    lost = ear.events[0]
+    assert isinstance(lost, Lost)
+    assert lost.reason == 0x86
+
+
+async def test_disconnect_is_told_with_its_reason() -> None:
+    ear = Ear()
+    async with broker_with() as broker, publishing(publisher_for(broker), ear):
+        await until(lambda: ear.of(Connected) != [])
+        broker.disconnect(0x8B)
+        await until(lambda: ear.of(Lost) != [])
+    lost = ear.of(Lost)[0]
+    assert isinstance(lost, Lost)
+    assert lost.reason == 0x8B
+
+
+async def test_will_carries_the_number_of_its_connection() -> None:
+    ear, wills = Ear(), list[bytes]()
+    async with broker_with() as broker:
+        broker.listen("status", lambda topic, payload: wills.append(payload))
+        publisher: MqttPublisher = publisher_for(
+            broker, will=lambda: ("status", str(publisher.status.connection).encode())
+        )
+        async with publishing(publisher, ear):
+            for connection in (1, 2):
+                await until(lambda n=connection: len(ear.of(Connected)) == n)  # type: ignore[misc]
+                broker.cut()
+            await until(lambda: len(ear.of(Connected)) == 3)
+    assert wills == [b"1", b"2"], "a connection that ends in order leaves no will"
+
+
+async def test_credentials_are_asked_for_at_each_connection() -> None:
+    ear, asked = Ear(), list[int]()
+
+    def credentials() -> Credentials:
+        asked.append(1)
+        return Credentials("user", "secret")
+
+    async with (
+        broker_with() as broker,
+        publishing(publisher_for(broker, credentials=credentials), ear),
+    ):
+        await until(lambda: ear.of(Connected) != [])
+        broker.cut()
+        await until(lambda: len(ear.of(Connected)) == 2)
+    assert len(asked) == 2
+
+
+async def test_messages_of_subscribed_topics_are_told() -> None:
+    ear = Ear()
+    async with broker_with() as broker:
+        broker.publish("receipt/data/tk101", b"{}", qos=1, retain=True)
+        settings = MqttSettings([broker.url], "gw", subscriptions=["receipt/#"])
+        async with publishing(MqttPublisher(settings, StillClock()), ear):
+            await until(lambda: ear.of(Received) != [])
+    assert ear.of(Received) == [Received("receipt/data/tk101", b"{}")]
+
+
+async def test_error_in_what_hears_ends_the_publisher_aloud() -> None:
+    def deaf(event: PublisherEvent) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    async with broker_with() as broker:
+        with pytest.raises(RuntimeError, match="a mistake of ours"):
+            await asyncio.wait_for(publisher_for(broker).run(deaf), 10)
+
+
+async def test_broker_that_sends_garbage_is_left_and_tried_again() -> None:
+    ear = Ear()
+
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x20\xff\xff\xff\xff\xff\xff")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(garbage, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    publisher = MqttPublisher(MqttSettings([f"mqtt://127.0.0.1:{port}"], "gw"), StillClock())
+    async with publishing(publisher, ear):
+        await until(lambda: len(ear.of(Lost)) >= 2)
+    server.close()
+    await server.wait_closed()
+    assert ear.of(Connected) == []
+
+
+def test_back_off_grows_to_a_minute_and_a_taken_name_waits_thirty_seconds() -> None:
+    assert [pause_after(n, None, 1.0) for n in (0, 1, 3, 6, 99)] == [1, 2, 8, 60, 60]
+    assert pause_after(0, None, 0.0) > 0
+    assert pause_after(0, 0x8E, 0.0) == 30.0

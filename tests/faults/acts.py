@@ -1,0 +1,254 @@
+"""The faults a run can inject, by name: what happens on the stage, and what is expected.
+
+Every act gets a stage whose agent is running and the seconds it may take; afterwards
+the run waits for fresh data, ends the agent in order and asks the checker. So an act
+says nothing about right and wrong, except which causes its gaps may have.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.faults.brokers import Loopback, Mosquitto
+from tests.faults.plant import HOSTILE
+from tests.faults.site import Site
+from tests.faults.stage import Stage
+
+Act = Callable[[Stage, random.Random, float], None]
+
+SITE = Site()
+DOWN = frozenset({"not_running_unclean", "not_running_clean", "uncommitted_window"})
+UNANSWERED = frozenset({"device_timeout", "late_reply_discarded", "poll_overrun"})
+REJECTED = UNANSWERED | {"protocol_violation", "device_exception"}
+REFUSED = UNANSWERED | {"device_refused", "device_exception"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row of the table."""
+
+    name: str
+    injected: str
+    act: Act
+    causes: frozenset[str] = frozenset()
+    """Causes a gap of this run may have; any other is a finding."""
+    needs: frozenset[str] = frozenset()
+    """At least one of these must be seen, or the fault was not injected."""
+    site: Site = SITE
+    broker: type[Mosquitto] | type[Loopback] | None = None
+    """None: any."""
+    receive_maximum: int | None = None
+    seconds: float = 8.0
+    """How long the act takes unless told otherwise."""
+    drain_s: float = 30.0
+
+
+def _pieces(seconds: float, rng: random.Random, longest_s: float) -> Iterator[float]:
+    """Random lengths of time that add up to ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while (left_s := deadline - time.monotonic()) > 0.2:
+        yield min(left_s, rng.uniform(0.2, longest_s))
+
+
+def quiet(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    stage.wait(seconds)
+
+
+def kill_online(stage: Stage, rng: random.Random, seconds: float) -> None:
+    for piece_s in _pieces(seconds, rng, 3.0):
+        stage.wait(piece_s)
+        stage.kill()
+        stage.start()
+
+
+def kill_offline(stage: Stage, rng: random.Random, seconds: float) -> None:
+    stage.wait(1.0)
+    stage.cut()
+    for piece_s in _pieces(seconds / 2, rng, 3.0):
+        stage.wait(piece_s)
+        stage.kill()
+        stage.start()
+    stage.wait(0.5)
+    stage.restore()
+    for piece_s in _pieces(seconds / 2, rng, 1.5):
+        stage.wait(piece_s)
+        stage.kill()
+        stage.start()
+
+
+def broker_away(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    stage.wait(2.0)
+    stage.cut()
+    stage.wait(max(1.0, seconds - 2.0))
+    stage.restore()
+
+
+def broker_flaps(stage: Stage, rng: random.Random, seconds: float) -> None:
+    for piece_s in _pieces(seconds, rng, 1.5):
+        stage.wait(piece_s)
+        stage.cut()
+        stage.wait(rng.uniform(0.05, 0.5))
+        stage.restore()
+
+
+def broker_half_open(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    stage.wait(2.0)
+    stage.hold()
+    stage.wait(max(1.0, seconds - 2.0))
+    stage.cut()
+    stage.restore()
+
+
+def terminate_in_outage(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    _end_in_outage(stage, seconds, stage.terminate)
+
+
+def kill_in_outage(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    _end_in_outage(stage, seconds, stage.kill)
+
+
+def _end_in_outage(stage: Stage, seconds: float, end: Callable[[], None]) -> None:
+    stage.wait(2.0)
+    stage.cut()
+    stage.wait(seconds / 3)
+    end()
+    time.sleep(1.0)
+    stage.start()
+    stage.wait(seconds / 3)
+    stage.restore()
+
+
+def silent_unit(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    _mistreat(stage, seconds, "silent", units=[2])
+
+
+def late_reply(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    delay_s = stage.site.timeout_s * 1.3
+    _mistreat(stage, seconds, "late_tid_0", units=[2], delay_s=delay_s)
+
+
+def exceptions(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    for code in (4, 6, 11):
+        _mistreat(stage, seconds / 3, "exception", units=[2], code=code)
+
+
+def refused_address(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    _mistreat(stage, seconds, "exception", units=[2], code=2, addresses=[7, 8])
+
+
+def hostile_answers(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    for kind in HOSTILE:
+        _mistreat(stage, seconds / len(HOSTILE), kind, units=[2])
+
+
+def plant_away(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    stage.wait(1.5)
+    stage.plant.command(do="close")
+    stage.wait(max(1.0, seconds - 1.5))
+    stage.facts.healed_ns.append(stage.plant.command(do="listen"))
+
+
+def frozen_values(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    stage.plant.command(do="freeze")
+    stage.wait(seconds)
+    stage.plant.command(do="thaw")
+
+
+def slow_plant(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    _mistreat(stage, seconds, "slow", units=[2], delay_s=stage.site.timeout_s * 0.6)
+
+
+def paused(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    stage.wait(2.0)
+    stage.stop_agent()
+    time.sleep(max(1.0, seconds - 2.0))
+    stage.resume_agent()
+
+
+def _mistreat(stage: Stage, seconds: float, kind: str, **fields: object) -> None:
+    stage.wait(min(1.5, seconds / 3))
+    stage.fault(kind, **fields)
+    stage.wait(seconds * 2 / 3)
+    stage.heal()
+
+
+def bad_acknowledgements(stage: Stage, rng: random.Random, seconds: float) -> None:
+    broker = _loopback(stage)
+    for faults in (
+        {"drop_acks": 3},
+        {"delay_s": 1.0},
+        {"double_acks": True},
+        {"foreign_acks": True},
+        {"reverse_acks": 4},
+    ):
+        stage.wait(rng.uniform(0.2, 0.6))
+        broker.command(do="faults", **faults)
+        stage.wait(seconds / 5)
+        stage.facts.healed_ns.append(broker.command(do="well"))
+
+
+def refusals(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    broker = _loopback(stage)
+    topic = f"{stage.site.root}/{stage.site.gateway}/data/d2"
+    for reason in (0x97, 0x80, 0x83):
+        stage.wait(0.5)
+        broker.command(do="faults", refuse={topic: reason})
+        stage.wait(seconds / 3)
+        stage.facts.healed_ns.append(broker.command(do="well"))
+
+
+def small_window(stage: Stage, rng: random.Random, seconds: float) -> None:
+    broker_away(stage, rng, seconds)
+
+
+def _loopback(stage: Stage) -> Loopback:
+    assert isinstance(stage.broker, Loopback)
+    return stage.broker
+
+
+def mosquitto_restarts(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    assert isinstance(stage.broker, Mosquitto)
+    stage.wait(2.0)
+    stage.broker.stop()
+    stage.wait(max(1.0, seconds - 2.0))
+    stage.broker.start()
+    stage.facts.healed_ns.append(time.monotonic_ns())
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("quiet", "nothing", quiet),
+        Fault("S1", "kill -9 at random moments, online", kill_online, DOWN, DOWN),
+        Fault("S3", "kill -9 offline and while catching up", kill_offline, DOWN, DOWN),
+        Fault("M1", "the broker is away", broker_away),
+        Fault("flaps", "the broker comes and goes", broker_flaps),
+        Fault("M2", "half-open connection to the broker", broker_half_open, seconds=12),
+        Fault("sigterm_in_outage", "SIGTERM while the broker is away", terminate_in_outage,
+              DOWN, frozenset({"not_running_clean"})),
+        Fault("kill_in_outage", "kill -9 while the broker is away", kill_in_outage, DOWN, DOWN),
+        Fault("restart", "mosquitto is restarted in order", mosquitto_restarts,
+              broker=Mosquitto),
+        Fault("M3", "PUBACKs lost, late, twice, foreign, out of order", bad_acknowledgements,
+              broker=Loopback, seconds=15, drain_s=60),
+        Fault("M4", "Receive Maximum 2 with a backlog", small_window, broker=Loopback,
+              receive_maximum=2),
+        Fault("M5", "temporary refusals of one topic", refusals, broker=Loopback, seconds=6,
+              drain_s=60),
+        Fault("P1", "one unit of three is silent", silent_unit, UNANSWERED, UNANSWERED),
+        Fault("P2", "replies after the timeout with transaction id 0", late_reply, REJECTED,
+              REJECTED),
+        Fault("P4", "answers that are not provably the answer (P4, P5, P8)", hostile_answers,
+              REJECTED, REJECTED, seconds=15),
+        Fault("P6", "one address is refused", refused_address, REFUSED, REFUSED),
+        Fault("P6x", "exceptions 4, 6, 11 of one unit", exceptions, REFUSED, REFUSED),
+        Fault("P9", "the plant closes its port", plant_away, UNANSWERED, UNANSWERED),
+        Fault("P10", "one unit answers slowly", slow_plant, UNANSWERED),
+        Fault("frozen", "values stand still", frozen_values),
+        Fault("T4", "the agent is paused", paused, UNANSWERED, UNANSWERED),
+    )
+}  # fmt: skip
+"""By name; the letters are those of the fault list, where it has one."""

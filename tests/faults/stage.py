@@ -1,0 +1,258 @@
+"""One run: a plant, a broker, a relay, a recorder, and the agent between them.
+
+    agent ──Modbus──▶ plant            agent ──MQTT──▶ relay ──▶ broker ──▶ recorder
+
+The agent is started, killed and watched from outside. Everything it could be judged
+by is written by the others.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tests.faults import recorder, wirelog
+from tests.faults.brokers import Loopback, Mosquitto
+from tests.faults.checker import Bounds, Key, Verdict, judge
+from tests.faults.child import Child, StageError, module
+from tests.faults.evidence import Evidence, take_apart
+from tests.faults.facts import Facts, Life, Sample
+from tests.faults.journaldump import accepted_keys
+from tests.faults.site import Site
+
+STOP_S = 5.0
+"""How long the agent may take to end after SIGTERM."""
+SAMPLE_S = 0.25
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def agent_command() -> list[str]:
+    """The installed agent; without an installation, its entry point."""
+    script = Path(sys.prefix) / "bin" / "tidegate"
+    if script.exists():
+        return [str(script)]
+    return [sys.executable, "-c", "from gateway.cli import main; main()"]
+
+
+class Stage:
+    """All processes of one run; a context that leaves none behind."""
+
+    def __init__(
+        self,
+        site: Site,
+        directory: Path,
+        *,
+        broker: type[Mosquitto] | type[Loopback] = Mosquitto,
+        plant: Callable[[Path], Sequence[str]] | None = None,
+        agent: Sequence[str] | None = None,
+    ) -> None:
+        """plant, agent: command lines instead of the usual ones; a plant is told its log."""
+        self.site = site
+        self.directory = directory
+        self.facts = Facts()
+        self.receive_maximum: int | None = None
+        """What the broker will take at once; None: its own default."""
+        self._broker_type = broker
+        self._plant = plant or self._usual_plant
+        self._agent_argv = [*(agent or agent_command()), "run", "-c", str(self._file("yaml"))]
+        self._agent: Child | None = None
+        self._children: list[Child | Mosquitto | Loopback] = []
+        self._newest: dict[str, int] = {}
+        self._accepted: set[Key] = set()
+
+    def _file(self, name: str) -> Path:
+        return self.directory / {"yaml": "gateway.yaml"}.get(name, name)
+
+    def __enter__(self) -> Stage:
+        """Start everything but the agent."""
+        try:
+            self._open()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def _open(self) -> None:
+        log = self._file("wire.bin")
+        self.plant = self._child(self._plant(log), "plant.err")
+        plant_port = self.plant.answer()["port"]
+        self.broker = self._broker_type(self.directory, self.receive_maximum)
+        self._children.append(self.broker)
+        self.relay = self._child(module("relay", "--to", self.broker.port), "relay.err")
+        relay_port = self.relay.answer()["port"]
+        received = self._file("received.bin")
+        options = ("--port", self.broker.port, "--root", self.site.root, "--log", received)
+        self._child(module("recorder", *options), "recorder.err").answer()
+        self._tail = recorder.Tail(received)
+        self._file("yaml").write_text(
+            self.site.yaml(
+                plant_port=plant_port, broker_port=relay_port, journal=self._file("journal")
+            )
+        )
+        self.facts.offset_ns = time.time_ns() - time.monotonic_ns()
+
+    def _usual_plant(self, log: Path) -> Sequence[str]:
+        return module("plant", "--log", log, "--period", self.site.interval_s / 4)
+
+    def _child(self, argv: Sequence[str], errors: str) -> Child:
+        child = Child(argv, self._file(errors))
+        self._children.append(child)
+        return child
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End every process."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._agent is not None:
+            self._agent.kill()
+        for child in reversed(self._children):
+            child.close()
+
+    def start(self) -> None:
+        """Start the agent."""
+        os.environ.setdefault("RUNTIME_DIRECTORY", str(self.directory))
+        self._agent = Child(self._agent_argv, self._file("agent.err"), talks=False)
+        self.facts.lives.append(Life(time.monotonic_ns()))
+
+    def kill(self) -> None:
+        """SIGKILL the agent."""
+        life = self.facts.lives[-1]
+        agent = self._running_agent()
+        life.ended_ns, life.killed = time.monotonic_ns(), True
+        agent.kill()
+        self._accepted |= accepted_keys(self._file("journal"))
+
+    def terminate(self) -> None:
+        """SIGTERM the agent; it owes exit 0 within 5 s."""
+        agent = self._running_agent()
+        life = self.facts.lives[-1]
+        life.ended_ns = time.monotonic_ns()
+        status = agent.terminate(STOP_S + 1)
+        took_s = (time.monotonic_ns() - life.ended_ns) / 1e9
+        if status != 0 or took_s > STOP_S:
+            shown = "killed after" if status is None else f"exit status {status} after"
+            self.facts.notes.append(f"SIGTERM: {shown} {took_s:.1f} s\n{agent.tail(8)}")
+
+    def _running_agent(self) -> Child:
+        if self._agent is None or not self._agent.running:
+            tail = self._agent.tail() if self._agent else ""
+            raise StageError(f"the agent is not running:\n{tail}")
+        return self._agent
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, watching what the agent uses.
+
+        Raises:
+            StageError: The agent ended by itself.
+        """
+        deadline = time.monotonic() + seconds
+        while (left_s := deadline - time.monotonic()) > 0:
+            time.sleep(min(left_s, SAMPLE_S))
+            self.facts.samples.append(self._sample(self._running_agent().pid))
+
+    def _sample(self, pid: int) -> Sample:
+        process = Path(f"/proc/{pid}")
+        rss_pages = int((process / "statm").read_text().split()[1])
+        return Sample(
+            time.monotonic_ns(),
+            rss_pages * _PAGE,
+            len(list((process / "task").iterdir())),
+            len(list((process / "fd").iterdir())),
+            sum(f.stat().st_blocks * 512 for f in self._file("journal").rglob("*")),
+        )
+
+    def fault(self, kind: str, **fields: object) -> None:
+        """Have the plant misbehave; see `tests.faults.plant`."""
+        self.plant.command(do="fault", kind=kind, **fields)
+
+    def heal(self) -> None:
+        """End every fault of the plant."""
+        self.facts.healed_ns.append(self.plant.command(do="heal"))
+
+    def cut(self) -> None:
+        """Take the broker away from the agent."""
+        self.relay.command(do="cut")
+
+    def hold(self) -> None:
+        """Leave the connection open and pass nothing."""
+        self.relay.command(do="hold")
+
+    def restore(self) -> None:
+        """Give the broker back."""
+        self.facts.healed_ns.append(self.relay.command(do="restore"))
+
+    def until_fresh(self, limit_s: float, devices: Iterable[str] | None = None) -> None:
+        """Wait until each device has delivered, in its turn, something read after this call.
+
+        As each stream is delivered in order, its backlog has then arrived too. When the
+        limit passes, the run goes on and the checker will say what is missing.
+        """
+        since_ns = time.monotonic_ns()
+        wanted = set(devices or self.site.devices)
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            self._look()
+            if all(self._newest.get(device, 0) >= since_ns for device in wanted):
+                return
+            self.wait(0.1)
+        lag = {d: (since_ns - self._newest.get(d, 0)) / 1e9 for d in wanted}
+        self.facts.notes.append(f"no backlog drained in {limit_s} s, behind by {lag}")
+
+    def _look(self) -> bool:
+        """Take in what was recorded since the last look; False when there was nothing."""
+        evidence = self._take_apart(self._tail.news())
+        for records in evidence.records.values():
+            for record in records.values():
+                if record.mono_ns is not None and record.good():
+                    device = record.stream.device
+                    newest = max(self._newest.get(device, 0), record.mono_ns[1])
+                    self._newest[device] = newest
+        return bool(evidence.messages)
+
+    def finish(self) -> None:
+        """End the agent in order and wait until the platform has heard the last of it."""
+        self.terminate()
+        deadline = time.monotonic() + STOP_S
+        quiet_since = time.monotonic()
+        while time.monotonic() < deadline and time.monotonic() - quiet_since < 0.4:
+            if self._look():
+                quiet_since = time.monotonic()
+            time.sleep(0.05)
+        self.facts.save(self._file("facts.json"))
+
+    def evidence(self) -> Evidence:
+        """Everything the platform received."""
+        return self._take_apart(recorder.read(self._file("received.bin")))
+
+    def _take_apart(self, arrivals: Iterable[recorder.Arrival]) -> Evidence:
+        return take_apart(arrivals, self.site.root, self.site.gateway)
+
+    def verdict(self, bounds: Bounds | None = None) -> Verdict:
+        """What the checker says of the whole run."""
+        wires = wirelog.read(self._file("wire.bin"))
+        accepted = self._accepted | accepted_keys(self._file("journal"))
+        return judge(self.site, wires, self.evidence(), self.facts, accepted, bounds)
+
+    def agent_tail(self, lines: int = 25) -> str:
+        """The last lines of the agent's log."""
+        return self._agent.tail(lines) if self._agent is not None else ""
+
+    def stop_agent(self) -> None:
+        """SIGSTOP: as a virtual machine that is paused."""
+        os.killpg(self._running_agent().pid, signal.SIGSTOP)
+
+    def resume_agent(self) -> None:
+        """SIGCONT."""
+        os.killpg(self._running_agent().pid, signal.SIGCONT)
+        self.facts.healed_ns.append(time.monotonic_ns())

@@ -1,0 +1,32 @@
+"""The faults that matter most, each for a few seconds, against the real agent.
+
+The whole table is in `tests.faults.acts`; `python -m tests.faults.run` runs it at length.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.acts import FAULTS
+from tests.faults.brokers import Loopback
+from tests.faults.run import perform
+
+SECONDS = {
+    "S1": 4.0,
+    "M1": 4.0,
+    "sigterm_in_outage": 4.0,
+    "kill_in_outage": 4.0,
+    "P1": 3.0,
+    "P2": 3.0,
+    "P4": 6.0,
+    "P6": 3.0,
+}
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_every_law_is_kept_under(name: str, tmp_path: Path) -> None:
+    row = perform(FAULTS[name], tmp_path, seed=1, seconds=SECONDS[name], broker=Loopback)
+    assert row.passed, row.text()
+    assert row.verdict.counts["readings"] > 0

@@ -1,0 +1,44 @@
+"""The stage itself, proved on a toy gateway: an honest one passes, a lying one is found out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.faults.acts import FAULTS, SITE
+from tests.faults.brokers import Loopback
+from tests.faults.child import module
+from tests.faults.run import Row, perform
+
+
+def judged(name: str, directory: Path, *lie: str) -> Row:
+    """A short run of the toy gateway."""
+    site = replace(SITE, interval_s=0.25, timeout_s=0.1)
+    fault = replace(FAULTS[name], site=site, drain_s=2.0 if lie else 10.0)
+    agent = module("fake_agent", *lie)
+    return perform(fault, directory, seed=1, seconds=3.0, broker=Loopback, agent=agent)
+
+
+def test_an_honest_gateway_passes_an_outage_of_the_broker(tmp_path: Path) -> None:
+    row = judged("M1", tmp_path)
+    assert row.passed, row.text()
+    assert row.verdict.counts["readings"] > 500
+
+
+def test_an_honest_gateway_passes_a_silent_unit(tmp_path: Path) -> None:
+    row = judged("P1", tmp_path)
+    assert row.passed, row.text()
+
+
+def test_a_gateway_that_believes_every_answer_is_found_out(tmp_path: Path) -> None:
+    row = judged("P4", tmp_path, "--lie", "trusting")
+    assert {"I3", "I4"} & set(row.verdict.laws), row.text()
+
+
+def test_a_gateway_that_settles_before_the_acknowledgement_is_found_out(tmp_path: Path) -> None:
+    row = judged("flaps", tmp_path, "--lie", "settle_early")
+    assert {"I1", "I6"} <= set(row.verdict.laws), row.text()
+
+
+def test_a_gateway_that_hides_its_gaps_is_found_out(tmp_path: Path) -> None:
+    assert "I2" in judged("P1", tmp_path, "--lie", "no_gap").verdict.laws

@@ -1,0 +1,1 @@
+"""Programs none of us wrote, at the other end of the line."""

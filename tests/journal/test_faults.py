@@ -1,0 +1,218 @@
+"""What the journal does when the disk fails: never sync the same dirty file twice, never lose."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from gateway.errors import JournalError
+from gateway.journal import Damage, Journal
+from gateway.journal.format import FRAME_BYTES, HEADER_BYTES
+from gateway.journal.log import RETRY_S
+from gateway.model import Lane
+from tests.journal.fake_disk import FakeDisk, Node
+from tests.journal.rig import StillClock, close, commit, entries, open_journal, read, small
+
+
+@pytest.fixture
+def disk() -> FakeDisk:
+    return FakeDisk()
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+def put(journal: Journal, count: int = 1, stream: str = "s", *, first_ns: int = 1000) -> None:
+    for n in range(count):
+        journal.append(
+            Lane.DATA, stream, b"p" * 300, time_ns=first_ns + n, readings=4, covers=True
+        )
+
+
+def power_cut(disk: FakeDisk, clock: StillClock, seed: int = 1) -> Journal:
+    disk.crash(random.Random(seed))
+    return open_journal(small(), clock, disk)
+
+
+def last_segment(disk: FakeDisk) -> Node:
+    return disk.names_seen[max(p for p in disk.names_seen if p.parent.name == "data")]
+
+
+def test_a_commit_of_24_kib_is_one_write_and_one_flush(disk: FakeDisk, clock: StillClock) -> None:
+    journal = open_journal(small(size=1 << 20), clock, disk)
+    put(journal)
+    commit(journal)
+    before = disk.syncs
+    put(journal, 10)
+    commit(journal, Lane.DATA)
+    assert disk.syncs == before + 1
+
+
+def test_a_failed_flush_is_answered_by_another_segment(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 3)
+    commit(journal)
+    put(journal, 3)
+    disk.failing = 1
+    assert commit(journal, Lane.DATA)
+    assert [e.seq for e in entries(journal, Lane.DATA)] == [1, 2, 3, 4, 5, 6]
+    again = power_cut(disk, clock)
+    assert [e.seq for e in entries(again, Lane.DATA)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_failed_disk_is_said_and_tried_again_later(disk: FakeDisk, clock: StillClock) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 3)
+    disk.failing = 1000
+    assert not commit(journal, Lane.DATA)
+    assert journal.stats().failed == "Input/output error"
+    assert journal._logs[Lane.DATA].due_in(clock.monotonic()) == RETRY_S
+    assert entries(journal, Lane.DATA) == []
+    disk.failing = 0
+    assert commit(journal, Lane.DATA)
+    assert journal.stats().failed is None
+    assert [e.seq for e in entries(journal, Lane.DATA)] == [1, 2, 3]
+
+
+def test_a_disk_that_fails_for_long_uses_up_no_segments(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 3)
+    for _ in range(50):
+        disk.failing = 2
+        commit(journal, Lane.DATA)
+    disk.failing = 0
+    assert commit(journal, Lane.DATA)
+    assert journal.stats().lanes[Lane.DATA].segments <= 2
+
+
+async def test_durable_raises_when_the_disk_fails(disk: FakeDisk, clock: StillClock) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal)
+    waiting = asyncio.gather(journal.durable(Lane.DATA))
+    await asyncio.sleep(0)
+    disk.failing = 1000
+    commit(journal, Lane.DATA)
+    journal._told(journal._logs[Lane.DATA])
+    with pytest.raises(JournalError):
+        await waiting
+    with pytest.raises(JournalError):
+        await journal.durable(Lane.DATA)
+
+
+def test_a_torn_payload_at_the_end_is_cut_and_said(disk: FakeDisk, clock: StillClock) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 3)
+    commit(journal)
+    node = last_segment(disk)
+    at = HEADER_BYTES + 2 * ((FRAME_BYTES + 1 + 300 + 7) & ~7) + FRAME_BYTES + 100
+    node.seen[at] ^= 1
+    node.durable[at] ^= 1
+    again = power_cut(disk, clock)
+    assert [e.seq for e in entries(again, Lane.DATA)] == [1, 2]
+    assert again.recovered.torn[Lane.DATA, "s"] == (3, 3, 1002, 1002, 4)
+    assert again.recovered.streams[Lane.DATA, "s"] == (journal.incarnation, 2, 1001)
+
+
+def test_a_bad_payload_in_the_middle_costs_one_frame_and_its_count_is_exact(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 3)
+    commit(journal)
+    at = HEADER_BYTES + ((FRAME_BYTES + 1 + 300 + 7) & ~7) + FRAME_BYTES + 100
+    last_segment(disk).durable[at] ^= 1
+    again = power_cut(disk, clock)
+    one, damage, three = read(again, Lane.DATA)
+    assert isinstance(damage, Damage)
+    assert damage[1:] == ("s", journal.incarnation, 2, 2, 1000, 1001, 4)
+    assert (one.position, damage.position) < (damage.position, three.position)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_bad_headers_are_stepped_over_and_the_seq_jump_is_named(
+    disk: FakeDisk, clock: StillClock, sealed: bool
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 60 if sealed else 6)
+    commit(journal)
+    size = (FRAME_BYTES + 1 + 300 + 7) & ~7
+    node = disk.names_seen[min(p for p in disk.names_seen if p.parent.name == "data")]
+    for frame in (2, 3):
+        node.durable[HEADER_BYTES + frame * size + 20] ^= 8
+    again = power_cut(disk, clock)
+    found = [i for i in read(again, Lane.DATA) if isinstance(i, Damage)]
+    assert [(d.first_seq, d.last_seq, d.readings) for d in found] == [(3, 4, None)]
+
+
+def test_the_first_record_of_a_stream_is_missed_too(disk: FakeDisk, clock: StillClock) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 3)
+    commit(journal)
+    last_segment(disk).durable[HEADER_BYTES + 20] ^= 8
+    again = power_cut(disk, clock)
+    damage = read(again, Lane.DATA)[0]
+    assert isinstance(damage, Damage)
+    assert (damage.first_seq, damage.last_seq) == (1, 1)
+
+
+def test_damage_is_settled_by_its_position_and_not_told_again(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 6)
+    commit(journal)
+    size = (FRAME_BYTES + 1 + 300 + 7) & ~7
+    last_segment(disk).durable[HEADER_BYTES + 2 * size + 20] ^= 8
+    again = power_cut(disk, clock)
+    damage = next(i for i in read(again, Lane.DATA) if isinstance(i, Damage))
+    again.settle(Lane.DATA, damage.position)
+    assert [e.seq for e in entries(again, Lane.DATA)] == [4, 5, 6]
+    close(again)
+    last = open_journal(small(), clock, disk)
+    assert [e.seq for e in entries(last, Lane.DATA)] == [4, 5, 6]
+
+
+def test_a_mark_for_records_that_were_lost_says_nothing(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 2)
+    commit(journal)
+    put(journal, 1, first_ns=2000)
+    journal.mark({(Lane.DATA, "s"): 9000})
+    commit(journal, Lane.META)
+    again = power_cut(disk, clock)
+    assert again.recovered.streams[Lane.DATA, "s"] == (journal.incarnation, 2, 1001)
+
+
+def test_a_lost_cursor_costs_duplicates_only(disk: FakeDisk, clock: StillClock) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 40)
+    commit(journal)
+    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    again = power_cut(disk, clock)
+    assert [e.seq for e in entries(again, Lane.DATA)] == list(range(1, 41))
+
+
+def test_a_gathering_that_fails_loses_nothing(disk: FakeDisk, clock: StillClock) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 5)
+    commit(journal)
+    for failing in range(1, 12):
+        disk.crash(random.Random(failing))
+        disk.failing = failing
+        try:
+            journal = open_journal(small(), clock, disk)
+        except JournalError:
+            continue
+        assert [e.seq for e in entries(journal, Lane.DATA)] == [1, 2, 3, 4, 5]
+    disk.failing = 0
+    assert len(entries(power_cut(disk, clock), Lane.DATA)) == 5

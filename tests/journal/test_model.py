@@ -1,0 +1,230 @@
+"""The journal against a small model, over a disk that loses power, fails and flips bits."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from gateway.errors import JournalError
+from gateway.journal import Damage, Entry, Journal
+from gateway.model import Lane
+from tests.journal.fake_disk import FakeDisk
+from tests.journal.rig import StillClock, close, commit, open_journal, read, small
+
+LANES = st.sampled_from((Lane.DATA, Lane.DATA, Lane.ALARM))
+STREAMS = st.sampled_from(("a", "b", "device-c"))
+Key = tuple[Lane, str, str, int]
+"""Lane, incarnation, stream, seq."""
+
+
+class Machine(RuleBasedStateMachine):
+    honours_sync = True
+    flips_allowed = False
+
+    @initialize()
+    def begin(self) -> None:
+        self.disk = FakeDisk(honours_sync=self.honours_sync)
+        self.clock = StillClock()
+        self.appended: dict[Key, tuple[bytes, int]] = {}
+        self.waiting: list[Key] = []
+        self.accepted: set[Key] = set()
+        self.settled: set[Key] = set()
+        self.flips = 0
+        self.number = 0
+        self.journal: Journal = open_journal(small(), self.clock, self.disk)
+
+    @rule(lane=LANES, stream=STREAMS, size=st.integers(0, 3000), covers=st.booleans())
+    def append(self, lane: Lane, stream: str, size: int, covers: bool) -> None:
+        self.clock.pass_s(1)
+        self.number += 1
+        payload = b"%08d" % self.number + random.Random(size).randbytes(size)
+        time_ns = self.clock.now_ns()
+        try:
+            seq = self.journal.append(
+                lane, stream, payload, time_ns=time_ns, readings=size, covers=covers
+            )
+        except JournalError:
+            return
+        key = (lane, self.journal.incarnation, stream, seq)
+        assert key not in self.appended
+        self.appended[key] = payload, time_ns
+        self.waiting.append(key)
+
+    @rule(stream=STREAMS)
+    def mark(self, stream: str) -> None:
+        self.clock.pass_s(1)
+        try:
+            self.journal.mark({(Lane.DATA, stream): self.clock.now_ns()})
+        except JournalError:
+            return
+
+    @rule(lane=st.sampled_from(tuple(Lane)))
+    def commit(self, lane: Lane) -> None:
+        if commit(self.journal, lane):
+            self.accept(lane)
+
+    def accept(self, lane: Lane) -> None:
+        done = [key for key in self.waiting if key[0] is lane]
+        self.accepted.update(done)
+        self.waiting = [key for key in self.waiting if key[0] is not lane]
+
+    @rule(failures=st.integers(1, 6), lane=LANES)
+    def commit_on_a_failing_disk(self, failures: int, lane: Lane) -> None:
+        self.disk.failing = failures
+        if commit(self.journal, lane):
+            self.accept(lane)
+        self.disk.failing = 0
+
+    @rule(lane=LANES, part=st.floats(0, 1))
+    def settle(self, lane: Lane, part: float) -> None:
+        items = self.check_read(lane)
+        if not items:
+            return
+        last = items[int(part * (len(items) - 1))]
+        self.journal.settle(lane, last.position)
+        for item in items:
+            if item.position <= last.position:
+                self.settled.update(keys(lane, item))
+
+    @rule(cursor_saved=st.booleans(), seed=st.integers(0, 1 << 32))
+    def crash(self, cursor_saved: bool, seed: int) -> None:
+        if cursor_saved:
+            self.journal._save_cursor()
+        self.disk.crash(random.Random(seed))
+        self.reopen()
+
+    @rule(clean=st.booleans())
+    def stop(self, clean: bool) -> None:
+        close(self.journal, clean=clean)
+        for lane in Lane:
+            if self.journal._logs[lane].failed is None:
+                self.accept(lane)
+        self.reopen()
+        assert not self.flips_allowed or self.flips or self.journal.recovered.torn == {}
+
+    @precondition(lambda self: self.flips_allowed and self.flips < 1)
+    @rule(seed=st.integers(0, 1 << 32), lane=st.sampled_from(tuple(Lane)))
+    def flip(self, seed: int, lane: Lane) -> None:
+        close(self.journal, clean=True)
+        for each in Lane:
+            if self.journal._logs[each].failed is None:
+                self.accept(each)
+        self.flips += self.disk.flip(random.Random(seed), lane.value)
+        self.reopen()
+
+    def reopen(self) -> None:
+        self.waiting.clear()
+        self.journal = open_journal(small(), self.clock, self.disk)
+        for lane in Lane:
+            self.check_lane(lane)
+        self.check_states()
+
+    def check_read(self, lane: Lane) -> list[Entry | Damage]:
+        """Everything unsettled, each record as it was appended, in seq order per stream."""
+        items = read(self.journal, lane)
+        seen: dict[tuple[str, str], int] = {}
+        position = self.journal.settled(lane)
+        for item in items:
+            assert item.position > position
+            position = item.position
+            first = item.seq if isinstance(item, Entry) else item.first_seq
+            assert first > seen.get((item.incarnation, item.stream), 0)
+            for key in keys(lane, item):
+                seen[key[1], key[2]] = key[3]
+                if isinstance(item, Entry):
+                    assert self.appended[key] == (item.payload, item.time_ns)
+        return items
+
+    def check_lane(self, lane: Lane) -> None:
+        """Nothing accepted is lost; what a flipped bit destroyed is named."""
+        items = self.check_read(lane)
+        read_back = {key for item in items for key in keys(lane, item)}
+        lost = {
+            key for key in self.accepted if key[0] is lane
+        } - self.settled - read_back  # fmt: skip
+        if self.flips:
+            lost = {key for key in lost if not self.is_named(key)}
+        assert not lost
+        if not self.flips:
+            damage = {k for i in items if isinstance(i, Damage) for k in keys(lane, i)}
+            assert not damage & self.accepted
+
+    def is_named(self, key: Key) -> bool:
+        """The last record of a stream is gone: what it said to cover is not covered."""
+        lane, incarnation, stream, seq = key
+        state = self.journal.recovered.streams.get((lane, stream))
+        if state is None or state.incarnation != incarnation or state.seq < seq:
+            return True
+        torn = self.journal.recovered.torn.get((lane, stream))
+        return torn is not None and torn.first_seq <= seq <= torn.last_seq
+
+    def check_states(self) -> None:
+        """Coverage never reaches over a record that is not there."""
+        for (lane, stream), state in self.journal.recovered.streams.items():
+            mine = [k for k in self.appended if k[0] is lane and k[2] == stream]
+            for key in mine:
+                time_ns = self.appended[key][1]
+                if key[1] != state.incarnation and key in self.accepted:
+                    continue
+                if state.covered_to_ns is not None and time_ns <= state.covered_to_ns:
+                    assert key[1] != state.incarnation or key[3] <= state.seq
+
+    @invariant()
+    def the_disk_share_is_kept(self) -> None:
+        for lane in Lane:
+            assert self.journal.stats().lanes[lane].segments <= small().quota(lane) + 1
+
+    def teardown(self) -> None:
+        if hasattr(self, "journal"):
+            self.disk.crash(random.Random(0))
+            self.reopen()
+
+
+def keys(lane: Lane, item: Entry | Damage) -> list[Key]:
+    if isinstance(item, Entry):
+        return [(lane, item.incarnation, item.stream, item.seq)]
+    numbers = range(item.first_seq, item.last_seq + 1)
+    return [(lane, item.incarnation, item.stream, seq) for seq in numbers]
+
+
+class FlippingMachine(Machine):
+    flips_allowed = True
+
+
+class LyingMachine(Machine):
+    honours_sync = False
+
+
+QUICK = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=False,
+)
+
+
+def test_nothing_committed_is_lost_whatever_the_power_does() -> None:
+    run_state_machine_as_test(Machine, settings=QUICK)
+
+
+def test_a_flipped_bit_costs_its_frame_and_is_named() -> None:
+    run_state_machine_as_test(FlippingMachine, settings=QUICK)
+
+
+def test_without_flushes_the_crash_model_loses_records() -> None:
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        run_state_machine_as_test(LyingMachine, settings=QUICK)
+
+

@@ -1,0 +1,174 @@
+"""What a link owes its readers, whatever the devices do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.errors import ConnectError, DeviceError, DeviceSilentError
+from gateway.link import REFUSED_PAUSE_S, Link
+from gateway.model import Block, Cause, Quality, Tag, TagClass
+from gateway.schedule import Schedule, Slot, skip
+from tests.fakes import FakeClock, FakeSink, ScriptedDriver, tags
+
+
+def zeros(block: Block[None]) -> Sequence[Any]:
+    return [0.0] * len(block.tags)
+
+
+async def run(driver: ScriptedDriver, items: Sequence[Tag], connections: int = 1) -> FakeSink:
+    sink = FakeSink()
+    link = Link("line", [driver] * connections, driver.plan(items), sink, driver.clock)
+    try:
+        await link.run()
+    except asyncio.CancelledError:
+        pass
+    return sink
+
+
+def silent(block: Block[None]) -> Sequence[Any]:
+    raise DeviceSilentError("no answer", Quality.BAD_NO_COMMUNICATION, Cause.DEVICE_TIMEOUT)
+
+
+async def test_each_block_is_polled_on_its_own_grid() -> None:
+    driver = ScriptedDriver(FakeClock(end=4.0), zeros)
+    await run(driver, tags("pump", 1) + tags("fan", 1, interval_s=2.0))
+    assert [at for at, _ in driver.reads] == [0.0, 0.0, 1.0, 2.0, 2.0, 3.0]
+
+
+def test_a_late_poll_belongs_to_the_nearest_grid_point_and_the_rest_was_missed() -> None:
+    (block,) = ScriptedDriver(FakeClock(), zeros).plan(tags("pump", 1))
+    slot = Slot(0.0, block)
+    assert skip(slot, now=3.4) == 3
+    assert slot.due == 3.0
+    assert skip(slot, now=3.6) == 1
+    assert slot.due == 4.0
+    assert skip(slot, now=4.3) == 0
+
+
+async def test_overrun_skips_missed_polls_and_counts_them() -> None:
+    driver = ScriptedDriver(FakeClock(end=10.0), zeros, latency_s=2.25)
+    sink = await run(driver, tags("pump", 3))
+    assert [at for at, _ in driver.reads] == [0.0, 2.25, 4.5, 6.75, 9.0]
+    assert sink.polls == 3 * (1 + 1 + 2 + 1)
+
+
+def test_of_two_blocks_due_at_once_the_safety_block_is_polled_first() -> None:
+    driver = ScriptedDriver(FakeClock(), zeros)
+    ordinary = driver.plan(tags("fan", 1))
+    safety = driver.plan(tags("gas", 1, tag_class=TagClass.SAFETY))
+    schedule = Schedule([*ordinary, *safety], start=0.0)
+    slot = schedule.pop()
+    assert slot is not None
+    assert slot.block is safety[0]
+
+
+async def test_a_silent_device_costs_its_neighbours_one_timeout_at_a_time() -> None:
+    clock = FakeClock(end=100.0)
+
+    def answer(block: Block[None]) -> Sequence[Any]:
+        if block.device == "dead":
+            clock.now += 0.3
+            return silent(block)
+        return zeros(block)
+
+    driver = ScriptedDriver(clock, answer)
+    sink = await run(driver, tags("dead", 1) + tags("alive", 1))
+    alive = [b.time_ns / 1e9 for b in sink.batches]
+    assert len(alive) == 100
+    assert max(b - a for a, b in zip(alive, alive[1:], strict=False)) <= 1.3 + 1e-6
+
+
+async def test_a_silent_device_is_asked_more_and_more_rarely() -> None:
+    driver = ScriptedDriver(
+        FakeClock(end=200.0), lambda b: silent(b) if b.device == "dead" else zeros(b)
+    )
+    await run(driver, tags("dead", 1) + tags("alive", 1))
+    assert len(driver.reads) - 200 <= 12
+
+
+async def test_a_silent_safety_device_is_asked_at_every_interval() -> None:
+    driver = ScriptedDriver(
+        FakeClock(end=50.0), lambda b: silent(b) if b.device == "gas" else zeros(b)
+    )
+    await run(driver, tags("gas", 1, tag_class=TagClass.SAFETY) + tags("fan", 1))
+    assert len(driver.reads) >= 99
+
+
+async def test_one_lost_answer_costs_one_poll_and_no_pause() -> None:
+    clock = FakeClock(end=6.0)
+    driver = ScriptedDriver(clock, lambda b: silent(b) if clock.now == 2.0 else zeros(b))
+    sink = await run(driver, tags("pump", 1))
+    assert [b.time_ns // 10**9 for b in sink.batches] == [0, 1, 3, 4, 5]
+    assert sink.polls == 1
+    assert sink.devices == []
+    assert driver.connects == 2
+
+
+async def test_when_no_device_answers_the_link_backs_off_and_every_device_is_missing() -> None:
+    driver = ScriptedDriver(FakeClock(end=120.0), silent)
+    sink = await run(driver, tags("a", 1) + tags("b", 1))
+    assert {device for device, _ in sink.devices} == {"a", "b"}
+    assert len(driver.reads) < 20
+
+
+async def test_a_link_that_cannot_be_opened_makes_its_devices_missing_and_is_tried_again() -> None:
+    clock = FakeClock(end=60.0)
+    driver = ScriptedDriver(clock, zeros)
+    driver.connect_error = ConnectError("refused")
+    sink = await run(driver, tags("pump", 1))
+    assert sink.devices[0] == ("pump", Cause.DEVICE_TIMEOUT)
+    assert 3 <= driver.connects <= 8
+
+
+async def test_polls_of_an_outage_are_counted_exactly() -> None:
+    clock = FakeClock(end=30.0)
+    driver = ScriptedDriver(clock, lambda b: silent(b) if 5 <= clock.now < 20 else zeros(b))
+    sink = await run(driver, tags("pump", 4))
+    assert sink.polls + sum(map(len, sink.batches)) == 4 * 30
+
+
+async def test_a_refused_address_does_not_blind_its_neighbours() -> None:
+    def answer(block: Block[None]) -> Sequence[Any]:
+        if any(tag.name == "t5" for tag in block.tags):
+            raise DeviceError(
+                "exc 2", Quality.BAD_CONFIGURATION, Cause.DEVICE_REFUSED, divisible=True
+            )
+        return zeros(block)
+
+    driver = ScriptedDriver(FakeClock(end=3.0), answer)
+    sink = await run(driver, tags("pump", 16))
+    assert sink.refused == [("t5",)]
+    for second in range(3):
+        rows = [
+            i for b in sink.batches if b.time_ns // 10**9 == second for i in b.index or range(16)
+        ]
+        assert sorted(rows) == [i for i in range(16) if i != 5]
+    assert {b.block.device for b in sink.batches} == {"pump"}
+    assert all(len(b.block.tags) == 16 for b in sink.batches)
+
+
+async def test_a_refused_block_is_read_as_a_whole_again_once_it_answers() -> None:
+    clock = FakeClock(end=3 * REFUSED_PAUSE_S)
+
+    def answer(block: Block[None]) -> Sequence[Any]:
+        if clock.now < 10:
+            raise DeviceError(
+                "exc 2", Quality.BAD_CONFIGURATION, Cause.DEVICE_REFUSED, divisible=True
+            )
+        return zeros(block)
+
+    driver = ScriptedDriver(clock, answer)
+    sink = await run(driver, tags("pump", 8))
+    assert sink.refused
+    assert driver.reads[-1][1] == tuple(f"t{i}" for i in range(8))
+    assert len([1 for at, _ in driver.reads if at < 10]) < 20
+
+
+async def test_two_connections_share_the_blocks_and_never_poll_one_twice() -> None:
+    driver = ScriptedDriver(FakeClock(end=30.0), zeros)
+    sink = await run(driver, tags("a", 1) + tags("b", 1) + tags("c", 1), connections=2)
+    polls = [(batch.block.device, batch.time_ns) for batch in sink.batches]
+    assert len(set(polls)) == len(polls)
+    assert {device for device, _ in polls} == {"a", "b", "c"}
