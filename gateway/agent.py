@@ -52,6 +52,11 @@ class Agent:
         self._clock = clock
         self._planned = plan_site(site, clock)
         self._stopping = asyncio.Event()
+        self._journal: Journal | None = None
+
+    def backlog(self) -> int:
+        """Records on disk that are not delivered yet."""
+        return 0 if self._journal is None else self._journal.stats().unsettled_records
 
     def stop(self) -> None:
         """Stop in order; a second call changes nothing."""
@@ -63,7 +68,7 @@ class Agent:
         Raises:
             JournalError: The journal cannot be opened; nothing was started.
         """
-        journal = self._open_journal()
+        journal = self._journal = self._open_journal()
         clean = False
         try:
             await self._run(journal)

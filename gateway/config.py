@@ -41,6 +41,7 @@ from gateway.notation import (
 
 __all__ = [
     "NAME",
+    "OWN",
     "AlarmsConfig",
     "Config",
     "Defaults",
@@ -103,7 +104,7 @@ def _or_number(schema: dict[str, Any]) -> None:
 class Secret(Model):
     """Where a secret lies; the secret itself is never in the configuration."""
 
-    credential: str | None = None
+    credential: Name | None = None
     """Name of a systemd credential (`LoadCredential=`)."""
     file: str | None = None
     """Path of a file that holds the secret."""
@@ -176,9 +177,13 @@ class AlarmsConfig(Model):
     """Limits of a tag in its unit; evaluated from the next release on."""
 
     high_high: Number | None = None
+    """Danger above it."""
     high: Number | None = None
+    """Warning above it."""
     low: Number | None = None
+    """Warning below it."""
     low_low: Number | None = None
+    """Danger below it."""
     deadband: Annotated[float, Field(strict=True, ge=0)] = 0.0
     """How far the value must come back before the alarm clears."""
     on_delay: Duration = 0.0
@@ -253,7 +258,7 @@ class TagConfig(Model):
 class DeviceConfig(Model):
     """A station on a link."""
 
-    name: Annotated[Name, Field(examples=["device-1"])]
+    name: Name
     """Unique in the gateway; a level of every topic."""
     label: str = ""
     """Free text for people, any language."""
@@ -278,7 +283,7 @@ class DeviceConfig(Model):
 class LinkConfig(Model):
     """One socket or serial line and the devices on it."""
 
-    name: Annotated[Name, Field(examples=["line-1"])]
+    name: Name
     """Unique in the gateway."""
     label: str = ""
     """Free text for people, any language."""
@@ -362,6 +367,7 @@ class MqttConfig(Model):
     client_id: Name | None = None
     """The gateway id unless set."""
     username: str | None = None
+    """As the broker knows this gateway."""
     password: SecretRef | None = None
     """Where the password lies: `{credential: NAME}` or `{file: PATH}`."""
     tls: TlsConfig | None = None
@@ -446,6 +452,10 @@ class Config(Model):
     """The queue on disk."""
     log: LogConfig = LogConfig()
     """What the agent says about itself."""
+    status_page: Literal["off"] = "off"
+    """No port is opened; a page comes with a later release."""
+    metrics: Literal["off"] = "off"
+    """No port is opened; metrics come with a later release."""
 
 
 def broker(url: str) -> SplitResult | None:

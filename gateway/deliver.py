@@ -1,7 +1,7 @@
 """From the journal to the broker: one task per lane around the function in `lane`.
 
 `Delivery` hears the publisher and shares one window among the lanes; `LaneDelivery`
-turns journal entries into encoded records, asks `lane.step` what to do, and does it.
+feeds on the journal, asks `lane.step` what to do, and does it.
 Nothing here decides: which record is sent, held or settled is `lane`'s to say.
 """
 
@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import structlog
-from msgspec import MsgspecError
 
 from gateway import lane as lanes
 from gateway.clock import Clock
-from gateway.dialects import Dialect, Origin
+from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
 from gateway.errors import JournalError
-from gateway.journal.words import Damage, Entry
-from gateway.lane import Answered, Closed, Item, Loaded, Message, Opened, Policy, State, Tick
-from gateway.model import Cause, ClockState, Gap, Lane
+from gateway.feed import Backlog, Feed
+from gateway.lane import Answered, Closed, Loaded, Opened, Policy, State, Tick
+from gateway.model import Lane
 from gateway.publisher import (
     Acknowledged,
     Connected,
@@ -31,53 +30,18 @@ from gateway.publisher import (
     PublisherEvent,
     Received,
 )
-from gateway.record import Layout, Record, decode, decode_schema
 from gateway.window import Window
 
-LATE_NS: Final = 10_000_000_000
 POLL_S: Final = 0.25
 """How long a lane that nobody wakes stays unaware of new records."""
-READ_BYTES: Final = 64 * 1024
-READ_RECORDS: Final = 1000
-"""One turn of a lane: small enough that the loop is never held for long."""
-HELD_BYTES: Final = 4 * 1024 * 1024
-"""Encoded records of one lane that wait in memory to be settled."""
 READY_MESSAGES: Final = 8
+"""A lane with so many messages to send reads no further."""
 _PACKET_BYTES: Final = 16
 """Fixed header, packet identifier, properties and topic length of a PUBLISH."""
 TAKEN_OVER: Final = 0x8E
 CONFLICT_SHOWN_S: Final = 600.0
 """How long a session taken over is reported: two gateways with one name take turns."""
 _log = structlog.get_logger()
-
-
-class Backlog(Protocol):
-    """What delivery needs of the journal; positions rise within a lane."""
-
-    def committed(self, lane: Lane) -> int:
-        """Position of the last durable record."""
-
-    def settled(self, lane: Lane) -> int:
-        """Position of the last settled record."""
-
-    def read(
-        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
-    ) -> Sequence[Entry | Damage]:
-        """Committed records behind position ``after``, in journal order."""
-
-    def schema(self, key: int) -> bytes:
-        """The schema that entries name by ``key``."""
-
-    def settle(self, lane: Lane, position: int) -> None:
-        """Everything up to ``position`` has been delivered."""
-
-
-class _Held(NamedTuple):
-    """An encoded record, kept until it is settled."""
-
-    part: bytes
-    time_ns: int
-    boot: str | None
 
 
 class _Mail(NamedTuple):
@@ -156,7 +120,7 @@ class Delivery:
         if self._topics_refused:
             found.append("announcement_refused")
         for lane in self.lanes.values():
-            found += [f"{lane.lane}.{word}" for word in lanes.reasons(lane.state)]
+            found += [f"{lane.lane}.{word}" for word in lane.reasons()]
         return found
 
     def hear(self, event: PublisherEvent) -> None:
@@ -257,14 +221,11 @@ class LaneDelivery:
     ) -> None:
         self.lane = lane
         self.state = State(policy, settled=journal.settled(lane))
+        self.feed = Feed(lane, journal, dialect, clock)
         self._journal = journal
         self._outlet = outlet
         self._dialect = dialect
         self._clock = clock
-        self._read_to = self.state.settled
-        self._held: dict[int, _Held] = {}
-        self._held_bytes = 0
-        self._schemas: dict[int, list[Layout]] = {}
         self._woken = asyncio.Event()
         self._progress = asyncio.Event()
 
@@ -284,7 +245,7 @@ class LaneDelivery:
     async def drained(self) -> None:
         """Return when all that is committed now is settled."""
         goal = self._journal.committed(self.lane)
-        while self.state.settled < goal:
+        while self.feed.read_to < goal or self.state.loaded:
             self._progress.clear()
             await self._progress.wait()
 
@@ -307,7 +268,9 @@ class LaneDelivery:
         for action in actions:
             match action:
                 case lanes.Publish(message):
-                    self._publish(message)
+                    topic = self._dialect.topic(self.lane, message.items[0].stream[1])
+                    payload = self.feed.payload(message)
+                    self._outlet.send(self, topic, payload, key=message.key)
                 case lanes.Settle(position):
                     self._settle(position)
                 case lanes.Reconnect():
@@ -328,111 +291,33 @@ class LaneDelivery:
         state = self.state
         return (
             state.online
-            and bool(state.waiting or self._has_more)
+            and not state.mute
+            and bool(state.waiting or self.feed.has_more)
             and not (state.probing and state.flight)
             and self._clock.monotonic() >= state.resume_s
         )
 
-    @property
-    def oldest_ns(self) -> int | None:
-        """Time of the oldest record read and not settled; None when there is none."""
-        held = next(iter(self._held.values()), None)
-        return None if held is None else held.time_ns
-
-    @property
-    def _has_more(self) -> bool:
-        return self._journal.committed(self.lane) > self._read_to
+    def reasons(self) -> list[str]:
+        """Why this lane does not deliver, in words for the ``status`` topic."""
+        found = lanes.reasons(self.state)
+        return [*found, "journal_unreadable"] if self.feed.is_unreadable else found
 
     def _load(self) -> bool:
-        """Read and encode the next records, while few messages are ready to go."""
+        """Read the next records, while few messages are ready to go."""
         state = self.state
-        if not state.online or len(state.waiting) >= READY_MESSAGES:
+        if not state.online or len(state.waiting) >= READY_MESSAGES or not self.feed.has_more:
             return False
-        if self._held_bytes >= HELD_BYTES or not self._has_more:
-            return False
-        entries = self._journal.read(
-            self.lane, self._read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
-        )
-        if entries:
-            self._read_to = entries[-1].position
-            items = [self._hold(entry) for entry in entries]
+        items = self.feed.load()
+        if items:
             self.tell(Loaded(items, self._outlet.window.message_bytes))
-        return bool(entries)
-
-    def _hold(self, entry: Entry | Damage) -> Item:
-        """Keep ``entry`` encoded; what `lane` has to know of it."""
-        if isinstance(entry, Damage):
-            record, first, seq = _lost_record(entry), entry.first_seq, entry.last_seq
-        else:
-            record, seq = self._decode(entry), entry.seq
-            body = record.body
-            first = body.seqs[0] if isinstance(body, Gap) and body.seqs is not None else seq
-        part = self._dialect.record(seq, record)
-        self._held[entry.position] = _Held(part, record.time_ns, record.boot or None)
-        self._held_bytes += len(part)
-        size = len(part) + self._dialect.overhead_bytes
-        return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)
-
-    def _decode(self, entry: Entry) -> Record:
-        """The record of ``entry``; a gap in its place when its bytes make no sense."""
-        try:
-            return decode(entry.payload, self._layouts(entry.schema))
-        except (ValueError, MsgspecError, JournalError) as error:
-            _log.warning("record unreadable", lane=self.lane, seq=entry.seq, error=str(error))
-            at, seq = entry.time_ns, entry.seq
-            damage = Damage(
-                entry.position,
-                entry.stream,
-                entry.incarnation,
-                seq,
-                seq,
-                at,
-                at,
-                entry.readings,
-            )
-            return _lost_record(damage)
-
-    def _layouts(self, key: int) -> list[Layout]:
-        if key not in self._schemas:
-            self._schemas[key] = decode_schema(self._journal.schema(key))
-        return self._schemas[key]
-
-    def _publish(self, message: Message) -> None:
-        held = [self._held[item.position] for item in message.items]
-        incarnation, device = message.items[0].stream
-        boot = next((record.boot for record in held if record.boot), None)
-        first, last = message.items[0].first, message.items[-1].last
-        origin = Origin(incarnation, boot, device, self.lane, first, last)
-        edge_ns = self._clock.now_ns() - LATE_NS
-        payload = self._dialect.message(
-            origin,
-            [record.part for record in held],
-            [record.time_ns < edge_ns for record in held],
-        )
-        topic = self._dialect.topic(self.lane, device)
-        self._outlet.send(self, topic, payload, key=message.key)
+        self._progress.set()
+        return bool(items)
 
     def _settle(self, position: int) -> None:
-        self._journal.settle(self.lane, position)
-        done = []
-        for held in self._held:
-            if held > position:
-                break
-            done.append(held)
-        for held in done:
-            self._held_bytes -= len(self._held.pop(held).part)
+        try:
+            self._journal.settle(self.lane, position)
+        except JournalError as error:
+            # The next settlement covers this one; until then a restart costs duplicates.
+            _log.warning("not settled", lane=self.lane, error=str(error))
+        self.feed.release(position)
         self._progress.set()
-
-
-def _lost_record(damage: Damage) -> Record:
-    """The gap that is delivered in the place of records nobody can read any more."""
-    gap = Gap(
-        f"corrupt-{damage.first_seq}-{damage.last_seq}",
-        Cause.JOURNAL_CORRUPT,
-        damage.from_ns,
-        damage.to_ns,
-        count=damage.readings,
-        exact=damage.readings is not None,
-        seqs=(damage.first_seq, damage.last_seq),
-    )
-    return Record(damage.to_ns, ClockState.UNSYNCED, None, None, "", gap)

@@ -24,7 +24,13 @@ import structlog
 from gateway.clock import Clock
 from gateway.division import Division
 from gateway.driver import Driver
-from gateway.errors import DeviceError, DeviceSilentError, LinkError, LinkTimeoutError
+from gateway.errors import (
+    ConnectError,
+    DeviceError,
+    DeviceSilentError,
+    LinkError,
+    LinkTimeoutError,
+)
 from gateway.model import Batch, Block, Cause, Quality, TagClass
 from gateway.schedule import Schedule, Slot, skip
 
@@ -32,6 +38,7 @@ log = structlog.get_logger()
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses after 1, 2, … failures in a row; the last one repeats."""
+_UNREACHABLE = (ConnectError, LinkTimeoutError)
 REFUSED_PAUSE_S = 60.0
 """How often a refused block is tried again."""
 
@@ -151,6 +158,8 @@ class Link:
                     self._connected -= 1
             except LinkError as error:
                 self._failures += 1
+                if self._failures == 1 and not isinstance(error, _UNREACHABLE):
+                    continue  # A device may close an idle connection: open it again at once.
                 if not self._connected:
                     self._down(error)
             finally:

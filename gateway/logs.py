@@ -21,18 +21,21 @@ _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LIBRARIES = ("pymodbus.logging", "asyncua", "paho", "asyncio")
 
 
-def configure(level: str = "info", form: Format | None = None) -> None:
-    """Send every log line of this process to stderr, ours and the libraries'."""
-    form = form or form_for(sys.stderr)
+def configure(
+    level: str = "info", form: Format | None = None, stream: TextIO | None = None
+) -> None:
+    """Send every log line of this process to ``stream`` (stderr), ours and the libraries'."""
+    stream = stream or sys.stderr
+    form = form or form_for(stream)
     chain: list[Processor] = [structlog.contextvars.merge_contextvars, _one_word_keys]
     chain += [structlog.processors.add_log_level, structlog.processors.format_exc_info]
     structlog.configure(
         processors=[*chain, *_renderers(form)],
         wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=chain,

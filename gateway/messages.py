@@ -441,12 +441,169 @@ MODBUS: Final[dict[str, tuple[str, str]]] = {
     "modbus_too_wide": (
         "the value takes {registers} registers, and one request may ask for {max_registers};"
         " a value is never read in two parts",
-        "该值占 {registers} 个寄存器，而一次请求最多 {max_registers} 个；同一个值不会分两次读取",
+        "该值占 {registers} 个寄存器，而一次请求最多 {max_registers} 个；"
+        "同一个值不会分两次读取",
     ),
 }
 
 CLI: Final[dict[str, tuple[str, str]]] = {
     "interrupted": ("interrupted", "已中断"),
+    # --- plan ---
+    "head_device": ("device", "设备"),
+    "head_request": ("request", "请求"),
+    "head_tags": ("tags", "点位数"),
+    "head_registers": ("registers", "寄存器数"),
+    "head_interval": ("interval", "周期"),
+    "head_bus_time": ("bus time", "总线时间"),
+    "head_record": ("record", "记录"),
+    "plan_nothing": ("no link has a tag: nothing will be asked", "没有任何点位：不会发出请求"),
+    "plan_link": (
+        "link {link}: requests {requests}, connections {connections}, bus time {load} s per"
+        " second ({percent})",
+        "链路 {link}：请求 {requests} 个，连接 {connections} 个，"
+        "每秒占用总线 {load} s（{percent}）",
+    ),
+    "plan_silent": (
+        "  worst case: {device} falls silent, and other polls wait up to {wait} (its timeout"
+        " {timeout} and one pass over all requests)",
+        "  最坏情况：{device} 无应答时，其他轮询最多等待 {wait}"
+        "（其超时 {timeout} 加上全部请求一轮）",
+    ),
+    "plan_journal": (
+        "journal: at most {most} per day; {least} when no value changes",
+        "本地日志缓存：每天最多 {most}；数值不变时 {least}",
+    ),
+    "plan_buffer": (
+        "buffer: {size} hold {hours} without a broker; {quiet_hours} when no value changes",
+        "断网缓存：{size} 可保存 {hours}；数值不变时 {quiet_hours}",
+    ),
+    "plan_wear": (
+        "flash: about {per_year} written per year, {times} times the journal's size, in"
+        " {commits} commits per second; what the card adds by itself is not counted",
+        "闪存：每年约写入 {per_year}，为缓存容量的 {times} 倍，每秒提交 {commits} 次；"
+        "不含存储卡自身的写放大",
+    ),
+    "plan_assumed": (
+        "assumed: {ms} ms from request to answer (--round-trip), and the device's `gap`",
+        "假定：请求到应答 {ms} ms（--round-trip），另加设备的 `gap`",
+    ),
+    "plan_overload": (
+        "link {link}: its {requests} requests need {needed} s of bus time each second, and"
+        " there are {given} s; {remedies}",
+        "链路 {link}：{requests} 个请求每秒需要 {needed} s 总线时间，"
+        "而只有 {given} s；{remedies}",
+    ),
+    "plan_tight": (
+        "link {link}: its {requests} requests need {needed} s of the {given} s of bus time"
+        " there are each second; a slow answer will cost polls; {remedies}",
+        "链路 {link}：{requests} 个请求每秒需要 {needed} s 总线时间，仅有 {given} s；"
+        "应答稍慢就会漏采；{remedies}",
+    ),
+    "plan_slow_request": (
+        "link {link}: {device} {request} takes {time} and is asked every {interval}; make the"
+        " interval longer, or `gap` shorter",
+        "链路 {link}：{device} {request} 需要 {time}，周期却为 {interval}；"
+        "请延长周期或缩短 `gap`",
+    ),
+    "plan_remedy_interval": (
+        "make the intervals {factor} times as long ({before} → {after})",
+        "将周期延长到 {factor} 倍（{before} → {after}）",
+    ),
+    "plan_remedy_connections": (
+        "set `connections: {count}` if the device allows it",
+        "在设备允许时设置 `connections: {count}`",
+    ),
+    "plan_remedy_blocks": (
+        "let one request read more (`max_registers`, `max_gap`)",
+        "让每次请求读得更多（`max_registers`、`max_gap`）",
+    ),
+    "plan_or": (", or ", "；或"),
+    "span_hours": ("{count} h", "{count} 小时"),
+    "span_days": ("{count} days", "{count} 天"),
+    # --- probe ---
+    "head_link": ("link", "链路"),
+    "head_tag": ("tag", "点位"),
+    "head_raw": ("raw", "原始值"),
+    "head_value": ("value", "值"),
+    "head_unit": ("unit", "单位"),
+    "head_quality": ("quality", "质量"),
+    "head_ms": ("ms", "毫秒"),
+    "head_reason": ("reason", "原因"),
+    "probe_title": ("{file}: read once", "{file}：读取一次"),
+    "probe_summary": (
+        "tags asked {tags}: good {good}, not good {bad}, no answer {silent}",
+        "点位 {tags} 个：良好 {good}，非良好 {bad}，无应答 {silent}",
+    ),
+    "probe_unreachable": (
+        "nothing could be reached; check cable, address, port and unit id",
+        "没有任何设备可达；请检查接线、地址、端口和站号",
+    ),
+    "probe_not_asked": (
+        "not asked any more: {device} was silent twice",
+        "不再询问：{device} 已两次无应答",
+    ),
+    "probe_stopped": ("not asked: interrupted", "未询问：已中断"),
+    "probe_progress": ("reading {link}", "正在读取 {link}"),
+    "probe_nothing": ("no link has a tag: nothing to read", "没有任何点位：无可读取"),
+    "unknown_link": ("there is no link `{name}`", "没有链路“{name}”"),
+    "unknown_device": ("link `{link}` has no device `{name}`", "链路“{link}”没有设备“{name}”"),
+    "unknown_tag": ("device `{device}` has no tag `{name}`", "设备“{device}”没有点位“{name}”"),
+    # --- tap ---
+    "tap_listening": ("listening: {url}, {topics}", "正在监听：{url}，{topics}"),
+    "tap_lost": ("not connected: {reason}", "未连接：{reason}"),
+    "tap_unreachable": (
+        "no broker could be reached; check address, port, user and certificates",
+        "无法连接任何代理服务器；请检查地址、端口、用户和证书",
+    ),
+    "tap_no_url": (
+        "there is no {file}; give the url of a broker, like mqtt://127.0.0.1:1883, or -c FILE",
+        "没有文件 {file}；请给出代理服务器地址，例如 mqtt://127.0.0.1:1883，或 -c 文件",
+    ),
+    "tap_insecure": (
+        "{url} is not encrypted, and the password of this configuration would cross the"
+        " network; use mqtts://",
+        "{url} 未加密，本配置的密码会以明文传输；请使用 mqtts://",
+    ),
+    "tap_gap": ("gap", "缺口"),
+    "tap_still_open": ("still open", "仍未结束"),
+    "tap_event": ("event", "事件"),
+    "tap_alarm": ("alarm", "报警"),
+    "tap_status": ("status", "状态"),
+    "tap_summary": (
+        "records {records}, readings {readings}, gaps {gaps}, duplicates {duplicates}",
+        "记录 {records} 条，读数 {readings} 个，缺口 {gaps} 个，重复 {duplicates} 条",
+    ),
+    "tap_check_good": (
+        "continuity: nothing is missing in {streams} streams; out of order {disorders}",
+        "连续性：{streams} 个流均无缺失；乱序 {disorders} 条",
+    ),
+    "tap_check_loss": (
+        "continuity: MISSING {missing} records, wrong messages {wrong}, in {streams} streams;"
+        " out of order {disorders}",
+        "连续性：缺失 {missing} 条记录，错误报文 {wrong} 条，"
+        "共 {streams} 个流；乱序 {disorders} 条",
+    ),
+    "tap_rejoined": (
+        "connected again; what passed meanwhile is not judged",
+        "已重新连接；其间的数据不作判断",
+    ),
+    "finding_missing": (
+        "{stream}: missing {first}..{last} ({count} records)",
+        "{stream}：缺失 {first}..{last}（{count} 条）",
+    ),
+    "finding_filled": (
+        "{stream}: {first}..{last} came late, out of order",
+        "{stream}：{first}..{last} 迟到，乱序",
+    ),
+    "finding_duplicate": (
+        "{stream}: {first}..{last} again (duplicate)",
+        "{stream}：{first}..{last} 重复",
+    ),
+    "finding_mismatch": (
+        "{stream}: message {first}..{last} holds other seqs: {reason}",
+        "{stream}：报文 {first}..{last} 的序号不符：{reason}",
+    ),
+    "finding_unreadable": ("{stream}: unreadable: {reason}", "{stream}：无法解析：{reason}"),
     "journal_refused": (
         "the journal cannot be used: {reason}",
         "无法使用本地日志缓存：{reason}",
@@ -481,7 +638,28 @@ CLI: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 
-DEMO: Final[dict[str, tuple[str, str]]] = {}
+DEMO: Final[dict[str, tuple[str, str]]] = {
+    "demo_nothing_arrived": (
+        "nothing reached the platform's side within {seconds} s",
+        "{seconds} 秒内没有数据到达平台侧",
+    ),
+    "demo_title": (
+        "simulated plant → journal → broker → platform",
+        "模拟装置 → 本地日志缓存 → 代理 → 平台",
+    ),
+    "demo_device": ("device", "设备"),
+    "demo_time": ("newest (UTC)", "最新时间 (UTC)"),
+    "demo_values": ("values", "数值"),
+    "demo_fault": ("fault", "故障"),
+    "demo_broker_on": ("● broker on", "● 代理在线"),
+    "demo_broker_off": ("○ broker OFF", "○ 代理离线"),
+    "demo_backlog": ("waiting on disk: {records} records", "磁盘待发：{records} 条记录"),
+    "demo_delivered": ("delivered: {readings} readings", "已送达：{readings} 个读数"),
+    "demo_keys": (
+        "b broker off/on   f freeze tk101   d delay gas-panel   s silence tk102   q quit",
+        "b 代理 停/启   f 冻结 tk101   d 延迟 gas-panel   s 静默 tk102   q 退出",
+    ),
+}
 
 CATALOGUE: Final[Mapping[str, tuple[str, str]]] = {
     **CONFIG,

@@ -41,7 +41,6 @@ STEADY_S: Final = 10.0
 """A connection that lasted this long was a good one."""
 TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
-_MAX_INCOMING_BYTES: Final = 64 * 1024
 _HOUSEKEEPING_S: Final = 1.0
 _NO_LIMIT: Final = 65_535
 _DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -54,6 +53,16 @@ class Credentials(NamedTuple):
     password: str | None
 
 
+class _TlsContext(ssl.SSLContext):
+    """Remembers the socket it made: paho forgets to close it when the handshake fails."""
+
+    made: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *arguments: Any, **settings: Any) -> ssl.SSLSocket:
+        self.made = super().wrap_socket(*arguments, **settings)
+        return self.made
+
+
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
     """PEM files; read anew for each connection, so that a renewed certificate is used."""
@@ -63,14 +72,19 @@ class TlsFiles:
     certificate: Path | None = None
     key: Path | None = None
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> _TlsContext:
         """TLS 1.2 or newer, certificate and host name checked.
 
         Raises:
             OSError: A file cannot be read, or is no certificate or key.
         """
-        context = ssl.create_default_context(cafile=self.ca)
+        # Of this protocol, certificate and host name are checked by default.
+        context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.ca is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(self.ca)
         if self.certificate is not None:
             context.load_cert_chain(self.certificate, self.key)
         return context
@@ -89,6 +103,8 @@ class MqttSettings:
     keepalive_s: int = KEEPALIVE_S
     subscriptions: Sequence[str] = ()
     """Topic filters asked for, QoS 1, on each connection."""
+    max_incoming_bytes: int = 64 * 1024
+    """Largest packet a broker may send us (MQTT 5); it withholds what is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +261,11 @@ class _Pipe:
         Raises:
             BrokerDownError: Nobody answers there, or nobody we trust.
         """
-        client, url = self._client, urlsplit(self._url)
+        client, url, context = self._client, urlsplit(self._url), None
         try:
             if url.scheme == "mqtts":
-                client.tls_set_context(self._settings.tls.context())
+                context = self._settings.tls.context()
+                client.tls_set_context(context)
             if credentials is not None:
                 client.username_pw_set(*credentials)
             if will is not None:
@@ -256,6 +273,8 @@ class _Pipe:
             port = url.port or _DEFAULT_PORT[url.scheme]
             self._dial(url.hostname or "", port)
         except (OSError, ValueError) as error:
+            if context is not None and context.made is not None:
+                context.made.close()
             raise BrokerDownError(f"{self._url}: {error}") from error
 
     def attach(self) -> None:
@@ -334,7 +353,7 @@ class _Pipe:
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 0
-        properties.MaximumPacketSize = _MAX_INCOMING_BYTES
+        properties.MaximumPacketSize = self._settings.max_incoming_bytes
         self._client.connect(host, port, keepalive, clean_start=True, properties=properties)
 
     def _move(self) -> None:

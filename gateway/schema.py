@@ -19,10 +19,10 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.config import Config, DropIn, Model
 from gateway.driver import Driver
-from gateway.explain import models_in
+from gateway.loader.explain import models_in
+from gateway.loader.templates import Template
 from gateway.notation import DURATION_PATTERN, SIZE_PATTERN, duration, size
 from gateway.registry import driver, installed
-from gateway.templates import Template
 
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 _PREFIX: Final = "#/definitions/"
@@ -197,14 +197,14 @@ def _forms(node: Json) -> Iterator[Json]:
 
 
 def _sections(whole: Json) -> Iterator[tuple[str, Json]]:
-    """Where a definition applies in a file, and the definition; outer ones first."""
+    """Where a definition first applies in a file, and the definition; outer ones first."""
     todo: list[tuple[str, str]] = [("", "Config")]
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     while todo:
         path, name = todo.pop(0)
-        if (path, name) in seen:
+        if name in seen:
             continue
-        seen.add((path, name))
+        seen.add(name)
         yield path, whole[name]
         for key, prop in whole[name].get("properties", {}).items():
             many = "[]" if "items" in prop else ""

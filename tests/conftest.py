@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 
 import pytest
+
+_ABSENT = "is not installed"
 
 
 def require_program(name: str, *, found: bool | None = None) -> str:
@@ -15,9 +18,19 @@ def require_program(name: str, *, found: bool | None = None) -> str:
     that should have it cannot hide that it has not. ``found`` says whether it is there
     when it is no program on the path (a library).
     """
-    path = shutil.which(name) or ""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
     if path if found is None else found:
         return path
     if os.environ.get("REQUIRE_PEERS") == "1":
         pytest.fail(f"{name} is missing, and REQUIRE_PEERS=1")
-    pytest.skip(f"{name} is not installed")
+    pytest.skip(f"{name} {_ABSENT}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End by naming what was not run, and why."""
+    reasons = (report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    absent = Counter(reason for reason in reasons if _ABSENT in reason)
+    if absent:
+        terminalreporter.section("not run: peers that are missing here")
+        for reason, count in absent.items():
+            terminalreporter.write_line(f"{reason.removeprefix('Skipped: ')}: {count} tests")

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from gateway.config import (
     Config,
@@ -17,6 +18,7 @@ from gateway.config import (
     DeviceConfig,
     JournalConfig,
     LinkConfig,
+    Model,
     MqttConfig,
     Secret,
     TagConfig,
@@ -25,13 +27,13 @@ from gateway.config import (
 )
 from gateway.errors import ConfigError
 from gateway.loader import from_text
+from gateway.loader.problem import Report
+from gateway.loader.source import read
+from gateway.loader.templates import Template
 from gateway.model import TagClass
 from gateway.notation import duration, seconds, size, size_bytes
-from gateway.problem import Report
 from gateway.registry import driver, installed
 from gateway.schema import reference, schema
-from gateway.source import read
-from gateway.templates import Template
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "config/README.md").read_text()
@@ -66,9 +68,9 @@ def test_a_duration_has_a_number_and_a_unit(written: object, value: float) -> No
     "written", [1, 1.5, "1", "s", "-1s", "1 s", "1S", "PT5S", True, None, []]
 )
 def test_a_duration_whose_unit_must_be_guessed_is_refused(written: object) -> None:
-    with pytest.raises(Exception, match="") as caught:
+    with pytest.raises(PydanticCustomError) as caught:
         seconds(written)
-    assert getattr(caught.value, "type", "") == "not_a_duration"
+    assert caught.value.type == "not_a_duration"
 
 
 @pytest.mark.parametrize(("written", "count"), [("64KiB", 65536), ("4GiB", 2**32), ("1B", 1)])
@@ -94,7 +96,7 @@ def test_an_address_that_looks_like_a_number_needs_no_quotes() -> None:
 def test_models_are_frozen_and_know_no_other_keys() -> None:
     defaults = Defaults()
     with pytest.raises(ValidationError, match="frozen"):
-        defaults.interval = 2.0  # type: ignore[misc]  # the point of the test
+        defaults.interval = 2.0
     with pytest.raises(ValidationError) as caught:
         Defaults.model_validate({"intervall": "1s"})
     assert code_of(caught.value) == "extra_forbidden"
@@ -103,7 +105,7 @@ def test_models_are_frozen_and_know_no_other_keys() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)
-    assert MqttConfig(urls=(f"mqtt://[{host}]" if ":" in host else f"mqtt://{host}",))
+    MqttConfig(urls=(f"mqtt://[{host}]" if ":" in host else f"mqtt://{host}",))
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "broker", "localhost.evil.example", "0.0.0.0"])
@@ -111,7 +113,7 @@ def test_every_other_host_needs_encryption_or_a_word(host: str) -> None:
     with pytest.raises(ValidationError) as caught:
         MqttConfig(urls=(f"mqtt://{host}:1883",))
     assert code_of(caught.value) == "insecure_url"
-    assert MqttConfig(urls=(f"mqtt://{host}:1883",), insecure=True)
+    MqttConfig(urls=(f"mqtt://{host}:1883",), insecure=True)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_old_acknowledgements_must_be_accepted_in_so_many_words() -> None:
     with pytest.raises(ValidationError) as caught:
         MqttConfig(urls=("mqtts://h",), version="3.1.1")
     assert code_of(caught.value) == "v3_not_accepted"
-    assert MqttConfig(urls=("mqtts://h",), version="3.1.1", accept_v3_acknowledgements=True)
+    MqttConfig(urls=("mqtts://h",), version="3.1.1", accept_v3_acknowledgements=True)
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
@@ -254,7 +256,7 @@ class TestReference:
         assert from_text(block).links
 
     def test_every_key_of_every_model_is_in_it(self) -> None:
-        kinds = [Config, MqttConfig, JournalConfig, Defaults]
+        kinds: list[type[Model]] = [Config, MqttConfig, JournalConfig, Defaults]
         for word in installed():
             found = driver(word)
             kinds += [found.Link, found.Device, found.Tag]

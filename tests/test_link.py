@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.errors import ConnectError, DeviceError, DeviceSilentError
+from gateway.errors import ConnectError, DeviceError, DeviceSilentError, LinkError
 from gateway.link import REFUSED_PAUSE_S, Link
 from gateway.model import Block, Cause, Quality, Tag, TagClass
 from gateway.schedule import Schedule, Slot, skip
@@ -113,7 +113,9 @@ async def test_when_no_device_answers_the_link_backs_off_and_every_device_is_mis
     assert len(driver.reads) < 20
 
 
-async def test_a_link_that_cannot_be_opened_makes_its_devices_missing_and_is_tried_again() -> None:
+async def test_a_link_that_cannot_be_opened_makes_its_devices_missing_and_is_tried_again() -> (
+    None
+):
     clock = FakeClock(end=60.0)
     driver = ScriptedDriver(clock, zeros)
     driver.connect_error = ConnectError("refused")
@@ -142,7 +144,10 @@ async def test_a_refused_address_does_not_blind_its_neighbours() -> None:
     assert sink.refused == [("t5",)]
     for second in range(3):
         rows = [
-            i for b in sink.batches if b.time_ns // 10**9 == second for i in b.index or range(16)
+            i
+            for b in sink.batches
+            if b.time_ns // 10**9 == second
+            for i in b.index or range(16)
         ]
         assert sorted(rows) == [i for i in range(16) if i != 5]
     assert {b.block.device for b in sink.batches} == {"pump"}
@@ -172,3 +177,33 @@ async def test_two_connections_share_the_blocks_and_never_poll_one_twice() -> No
     polls = [(batch.block.device, batch.time_ns) for batch in sink.batches]
     assert len(set(polls)) == len(polls)
     assert {device for device, _ in polls} == {"a", "b", "c"}
+
+
+async def test_a_connection_closed_while_idle_is_opened_again_without_an_outage() -> None:
+    clock = FakeClock(end=20.0)
+    closed: list[float] = []
+
+    def answer(block: Block[None]) -> Sequence[Any]:
+        if clock.now in (5.0, 10.0) and clock.now not in closed:
+            closed.append(clock.now)
+            raise LinkError("closed by the device")
+        return zeros(block)
+
+    driver = ScriptedDriver(clock, answer)
+    sink = await run(driver, tags("pump", 1))
+    assert sink.devices == []
+    assert sink.polls == 0
+    assert len(sink.batches) == 20
+    assert driver.connects == 3
+
+
+async def test_a_device_that_accepts_and_closes_at_once_is_an_outage_and_is_not_hammered() -> (
+    None
+):
+    def answer(block: Block[None]) -> Sequence[Any]:
+        raise LinkError("closed by the device")
+
+    driver = ScriptedDriver(FakeClock(end=60.0), answer)
+    sink = await run(driver, tags("pump", 1))
+    assert sink.devices[0] == ("pump", Cause.DEVICE_TIMEOUT)
+    assert driver.connects < 10

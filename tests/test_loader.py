@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError, field_validator
 
 from gateway import registry
+from gateway.config import Model
 from gateway.errors import ConfigError
 from gateway.loader import Site, WrongConfigError, from_text, inspect, load
+from gateway.loader.explain import explain
+from gateway.loader.problem import Problem, Report
+from gateway.loader.source import MAX_FILE_BYTES
+from gateway.loader.yaml_tree import MAX_DEPTH, parse, resolve
 from gateway.model import Conversion, DataType, Scale, Tag, TagClass
-from gateway.problem import Problem
-from gateway.source import MAX_FILE_BYTES
-from gateway.yaml_tree import MAX_DEPTH, parse, resolve
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = (ROOT / "config/gateway.example.yaml").read_text()
@@ -401,6 +404,67 @@ class TestReferences:
             "- {name: a, address: holding/1, type: flot}\n- {name: a, address: x, type: bool}"
         )
         assert "duplicate_tag" in codes_in(whole(tags))
+
+
+class TestWords:
+    def test_a_driver_may_raise_what_pydantic_lets_it_raise(self) -> None:
+        class Strict(Model):
+            code: str
+
+            @field_validator("code")
+            @classmethod
+            def _refuse(cls, code: str) -> str:
+                raise ValueError("codes are odd")
+
+        node, _ = parse("code: x\n", "f.yaml")
+        report = Report()
+        with pytest.raises(ValidationError) as caught:
+            Strict.model_validate(node)
+        explain(caught.value, node, Strict, report)
+        (problem,) = report.problems
+        assert problem.message("en") == "`x` cannot be used here: codes are odd"
+
+    def test_a_full_width_colon_inside_braces_is_found(self) -> None:
+        (problem, *_) = problems_in(whole("- {name：level, address: holding/1, type: int16}"))
+        assert (problem.code, problem.fields["character"]) == ("yaml_fullwidth", "：")
+
+    def test_the_caret_stands_below_the_fault_behind_chinese_text(self) -> None:
+        tag = "- {name: a, label: 液位, adress: holding/1, type: int16}"
+        rendered = problems_in(whole(tag))[0].render("en").splitlines()
+        before = rendered[1].split("adress")[0]
+        assert len(rendered[2]) - 1 == len(before) + 2
+
+    def test_a_misspelt_key_is_not_reported_as_missing_too(self) -> None:
+        assert codes_in(whole("- {nam: a, address: holding/1, type: int16}")) == ["unknown_key"]
+
+    def test_a_mistake_in_the_settings_does_not_hide_those_of_the_tags(self) -> None:
+        text = whole("- {name: a, address: holding, type: int16}", device="interval: 5")
+        assert codes_in(text) == ["not_a_duration", "modbus_address"]
+
+    @pytest.mark.parametrize("levels", [{"device": "label: 5"}, {"link": "interval: 5"}])
+    def test_nor_do_mistakes_of_a_link_or_a_label(self, levels: dict[str, str]) -> None:
+        text = whole("- {name: a, address: holding, type: int16}", **levels)
+        assert codes_in(text)[-1] == "modbus_address"
+
+    @pytest.mark.parametrize(
+        ("right", "wrong"),
+        [
+            ("unit: 1", "unit: 300"),
+            ("unit: 1", "label: x"),
+            ("tcp:", "tpc:"),
+            ("id: cr1", "x: y"),
+        ],
+    )
+    def test_nor_does_a_url_a_unit_id_or_a_gateway_that_is_wrong(
+        self, right: str, wrong: str
+    ) -> None:
+        text = whole("- {name: a, address: holding, type: int16}").replace(right, wrong)
+        assert codes_in(text)[-1] == "modbus_address"
+        assert len(codes_in(text)) >= 2
+
+    def test_no_address_is_judged_by_settings_that_are_wrong(self) -> None:
+        text = whole("- {name: a, address: 40001, type: int16}", device="addresing: modicon")
+        assert codes_in(text) == ["unknown_key"]
 
 
 class TestSecrets:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from drivers.modbus.address import Address
 from gateway.model import DataType, Scalar
@@ -76,8 +76,9 @@ def decoder(addresses: Sequence[Address], start: int) -> Decode:
         return partial(_decode_bits, _picker([a.offset - start for a in addresses]))
     wires = list(chain.from_iterable(value_bytes(a, start) for a in addresses))
     unpack = _unpacker(register_struct(addresses), wires)
+    masks = [(row, 1 << a.bit) for row, a in enumerate(addresses) if a.bit >= 0]
     mends = [(row, mend) for row, a in enumerate(addresses) if (mend := _mend(a))]
-    return partial(_decode_mended, unpack, mends) if mends else unpack
+    return partial(_decode_mended, unpack, masks, mends) if masks or mends else unpack
 
 
 def _unpacker(values: struct.Struct, wires: list[int]) -> Decode:
@@ -112,9 +113,14 @@ def _decode_permuted(
 
 
 def _decode_mended(
-    unpack: Decode, mends: Sequence[tuple[int, Mend]], data: bytes
+    unpack: Callable[[bytes], Sequence[Any]],
+    masks: Sequence[tuple[int, int]],
+    mends: Sequence[tuple[int, Mend]],
+    data: bytes,
 ) -> Sequence[Scalar]:
     values = list(unpack(data))
+    for row, mask in masks:
+        values[row] = values[row] & mask != 0
     for row, mend in mends:
         try:
             values[row] = mend(values[row])
@@ -130,16 +136,11 @@ Mend: TypeAlias = Callable[..., Scalar]
 
 def _mend(address: Address) -> Mend | None:
     mends: dict[DataType, Mend] = {
-        DataType.BOOL: partial(_bit, address.bit),
         DataType.BCD16: _decimal,
         DataType.BCD32: _decimal,
         DataType.STRING: partial(_text, address.length),
     }
     return mends.get(address.type)
-
-
-def _bit(bit: int, register: int) -> bool:
-    return bool(register >> bit & 1)
 
 
 def _decimal(number: int) -> int:

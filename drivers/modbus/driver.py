@@ -9,15 +9,16 @@ from drivers.modbus import settings
 from drivers.modbus.address import Address
 from drivers.modbus.admission import ExceptionReply
 from drivers.modbus.plan import ModbusBlock, Request, plan
+from drivers.modbus.settings import ModbusLink
 from gateway import model
 from gateway.clock import Clock
 from gateway.config import DeviceConfig, LinkConfig, TagConfig
-from gateway.driver import Driver
+from gateway.driver import Driver, Simulation, ValueOf
 from gateway.errors import DeviceError, LinkError
 from gateway.model import Batch, Block, Cause, Quality
 
 if TYPE_CHECKING:
-    from drivers.modbus.transport import Answer, Connection
+    from drivers.modbus.transport import Connection
 
 EXCEPTIONS = {
     1: "illegal function",
@@ -45,7 +46,7 @@ class ModbusDriver(Driver[Request]):
     After a `DeviceSilentError` the connection is closed, and `connect` must follow.
     """
 
-    Link = settings.ModbusLink
+    Link = ModbusLink
     Device = settings.ModbusDevice
     Tag = settings.ModbusTag
 
@@ -55,15 +56,27 @@ class ModbusDriver(Driver[Request]):
         return settings.address(
             cast(settings.ModbusTag, tag),
             cast(settings.ModbusDevice, device),
-            cast(settings.ModbusLink, link),
+            cast(ModbusLink, link),
         )
 
+    @classmethod
+    async def simulate(
+        cls, link: LinkConfig, tags: Sequence[model.Tag], value_of: ValueOf, port: int
+    ) -> Simulation:
+        """The devices of ``link`` on loopback; see `simulator.serve`.
+
+        Raises:
+            ConnectError: The port cannot be used.
+        """
+        from drivers.modbus.simulator import Faults, serve
+
+        return await serve(cast(ModbusLink, link), tags, value_of, Faults(), port=port)
+
     def __init__(self, link: LinkConfig, clock: Clock) -> None:
-        self._link = cast(settings.ModbusLink, link)
+        self._link = cast(ModbusLink, link)
         self._clock = clock
         self._shapes = {d.name: settings.shape(d, self._link) for d in self._link.devices}
         self._connection: Connection | None = None
-        self._quiet_until = 0.0
 
     @property
     def unsolicited(self) -> int:
@@ -99,27 +112,18 @@ class ModbusDriver(Driver[Request]):
         if self._connection is None:
             raise LinkError(f"{self._link.url}: not connected")
         request = block.request
-        answer = await self._ask(self._connection, request)
+        self.pause_s = request.gap_s
+        answer = await self._connection.ask(
+            unit=request.unit,
+            function=request.table,
+            offset=request.offset,
+            count=request.count,
+            timeout_s=request.timeout_s,
+        )
         if isinstance(answer.content, ExceptionReply):
             raise refusal(block, answer.content.code)
         values, quality = request.normaliser.apply(request.decode(answer.content))
         return Batch(block, answer.time_ns, values, quality, mono_ns=answer.mono_ns)
-
-    async def _ask(self, connection: Connection, request: Request) -> Answer:
-        # The gap after the last answer belongs to the wire, as silence between frames does.
-        if self._quiet_until > self._clock.monotonic():
-            await self._clock.sleep_until(self._quiet_until)
-        try:
-            return await connection.ask(
-                unit=request.unit,
-                function=request.table,
-                offset=request.offset,
-                count=request.count,
-                timeout_s=request.timeout_s,
-            )
-        finally:
-            if request.gap_s:
-                self._quiet_until = self._clock.monotonic() + request.gap_s
 
     async def close(self) -> None:
         """Close the connection."""

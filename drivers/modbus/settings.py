@@ -122,6 +122,7 @@ def address(tag: ModbusTag, device: ModbusDevice, link: ModbusLink) -> Address:
     modicon = (device.addressing or link.addressing) == "modicon"
     table, offset = locate(tag.address, modicon=modicon)
     _check_type(tag, table)
+    _check_length(tag)
     place = Address(
         device.unit,
         table,
@@ -143,11 +144,13 @@ def _check_type(tag: ModbusTag, table: Table) -> None:
         raise Mistake("modbus_bit_missing", path=("type",), address=tag.address)
     if tag.bit is not None and not needs_bit:
         raise Mistake("modbus_bit_unused", path=("bit",), type=tag.type.value, table=table.word)
-    if (tag.type is DataType.STRING) != (tag.length is not None):
-        code = "modbus_length_missing" if tag.length is None else "modbus_length_unused"
-        raise Mistake(
-            code, path=("type" if tag.length is None else "length",), type=tag.type.value
-        )
+
+
+def _check_length(tag: ModbusTag) -> None:
+    if tag.type is DataType.STRING and tag.length is None:
+        raise Mistake("modbus_length_missing", path=("type",))
+    if tag.type is not DataType.STRING and tag.length is not None:
+        raise Mistake("modbus_length_unused", path=("length",), type=tag.type.value)
 
 
 def _check_width(place: Address, tag: ModbusTag, max_registers: int) -> None:

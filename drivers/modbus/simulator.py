@@ -24,17 +24,17 @@ from drivers.modbus.image import Image, image, span
 from drivers.modbus.plan import MAX_BITS, MAX_REGISTERS
 from drivers.modbus.settings import ModbusLink
 from gateway.clock import Clock
-from gateway.model import Scalar, Tag
+from gateway.driver import ValueOf
+from gateway.errors import ConnectError
+from gateway.model import Tag
 
 TICK_S = 0.05
 """All values read in one such period are those of its beginning, so that a frozen or a
 repeated answer can be told from a fresh one, and encoding is done once."""
-ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
+ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
 _HEADER = struct.Struct(">HHHB")
 _READ = struct.Struct(">BHH")
 
-ValueOf: TypeAlias = Callable[[Tag, float], Scalar]
-"""What a tag is worth, in its unit, at a monotonic time in seconds; None reads as 0."""
 OnReply: TypeAlias = Callable[[int, int, int, int, bytes, int], None]
 """Told after each answer: unit, function, address, count, data bytes, monotonic ns."""
 
@@ -86,6 +86,18 @@ class Faults:
 
 
 _NONE = Fault()
+
+
+def _fault(word: str | None, timeout_s: float) -> Fault:
+    """The fault a person asks for by ``word``; ``timeout_s`` is that of the device."""
+    if word is None:
+        return _NONE
+    return {
+        "timeout": Fault(silent=True),
+        "late": Fault(delay_s=1.5 * timeout_s),
+        "exception": Fault(exception=DEVICE_FAILURE),
+        "frozen": Fault(frozen=True),
+    }[word]
 
 
 class _Ask(NamedTuple):
@@ -152,6 +164,7 @@ class Server:
 
     def __init__(
         self,
+        link: ModbusLink,
         tags: Sequence[Tag],
         value_of: ValueOf,
         faults: Faults,
@@ -162,12 +175,15 @@ class Server:
         on_reply: OnReply | None,
     ) -> None:
         self._areas = _areas(tags)
-        self._units = {tag.address.unit for tag in tags}
+        self._link = link
+        self._units = frozenset(device.unit for device in link.devices)
         self._value_of = value_of
         self.faults = faults
         self._host = host
         self.port = port
         """The port it listens on, once started."""
+        self.url = f"tcp://{host}:{port}"
+        """What a link's ``url`` must be to reach it, once started."""
         self._clock = clock
         self._on_reply = on_reply
         self._frozen_at: dict[int, float] = {}
@@ -180,13 +196,22 @@ class Server:
         """Requests with a function code other than 1 to 4."""
 
     async def start(self) -> None:
-        """Listen; the same port again after `stop`. Does nothing while it listens."""
+        """Listen; the same port again after `stop`. Does nothing while it listens.
+
+        Raises:
+            ConnectError: The port cannot be used.
+        """
         if self._server is not None:
             return
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Connection(self), self._host, self.port
-        )
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                lambda: _Connection(self), self._host, self.port
+            )
+        except OSError as error:
+            raise ConnectError(f"{self.url}: {error.strerror}") from error
         self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"tcp://{self._host}:{self.port}"
 
     async def stop(self) -> None:
         """Close the port and cut every connection; safe at any time."""
@@ -195,6 +220,13 @@ class Server:
             self.cut()
             await self._server.wait_closed()
             self._server = None
+
+    def fail(self, device: str, fault: str | None) -> None:
+        """Let ``device`` show one of `gateway.driver.FAULTS`; None: none."""
+        for settings in self._link.devices:
+            if settings.name == device:
+                timeout_s = settings.timeout or self._link.timeout
+                self.faults[settings.unit] = _fault(fault, timeout_s)
 
     def cut(self) -> None:
         """Cut every connection and go on listening."""
@@ -342,10 +374,15 @@ async def serve(
     """The devices of ``link`` with their ``tags``, listening; ``stop`` ends it.
 
     tags: of any number of links; those of devices on other links are left out.
+    value_of: at a monotonic time in seconds; None reads as 0.
+
+    Raises:
+        ConnectError: The port cannot be used.
     """
     devices = {device.name for device in link.devices}
     own = [tag for tag in tags if tag.device in devices]
     server = Server(
+        link,
         own,
         value_of,
         faults,

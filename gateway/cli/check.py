@@ -9,25 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.messages import language, text
+from gateway.cli.options import EX_CONFIG, config_option, lang_option
+from gateway.messages import text
 
 if TYPE_CHECKING:
     from gateway.loader import Problem, Site
 
-DEFAULT_FILE = "/etc/tidegate/gateway.yaml"
-EX_CONFIG = 78
-
 
 @click.command("check")
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_FILE,
-    show_default=True,
-    help="The main file; conf.d/*.yaml beside it belongs to it.",
-)
+@config_option
 @click.option(
     "--format",
     "form",
@@ -36,15 +26,14 @@ EX_CONFIG = 78
     show_default=True,
     help="text for people, json for programs.",
 )
-@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of messages.")
-def command(file: Path, form: str, lang: str | None) -> None:
+@lang_option
+def command(file: Path, form: str, lang: str) -> None:
     """Read the configuration and name every mistake in it.
 
     Nothing is connected and no secret is read. Exit code 0: good. 78: mistakes.
     """
     from gateway.loader import inspect
 
-    lang = language(lang)
     site, problems = inspect(file)
     if form == "json":
         click.echo(

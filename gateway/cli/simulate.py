@@ -66,7 +66,7 @@ async def _serve(
         name, devices = link.config.name, len(link.config.devices)
         click.echo(f"{name}: {simulation.url} ({devices} devices, {len(link.tags)} tags)")
     if out is not None:
-        out.write_text(redirected(file.read_text(), running))
+        _write(out, file, running)
         click.echo(text("simulate_written", lang, file=out))
     loop.add_reader(sys.stdin, lambda: _obey(sys.stdin.readline(), running, lang))
     try:
@@ -93,6 +93,10 @@ async def start(link: LinkSite, lang: str) -> Simulation:
         fail(text("simulate_none", lang, link=link.config.name, driver=link.config.driver))
     except ConnectError as error:
         fail(text("simulate_port", lang, link=link.config.name, reason=error))
+
+
+def _write(out: Path, file: Path, running: list[tuple[LinkSite, Simulation]]) -> None:
+    out.write_text(redirected(file.read_text(), running))
 
 
 def redirected(yaml: str, running: list[tuple[LinkSite, Simulation]]) -> str:
@@ -126,7 +130,8 @@ def _obey(line: str, running: list[tuple[LinkSite, Simulation]], lang: str) -> N
         return
     if word not in (*FAULTS, _HEAL):
         click.echo(
-            text("simulate_word", lang, word=word, allowed=", ".join((*FAULTS, _HEAL))), err=True
+            text("simulate_word", lang, word=word, allowed=", ".join((*FAULTS, _HEAL))),
+            err=True,
         )
         return
     for simulation in _with(device.strip(), running):

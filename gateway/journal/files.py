@@ -1,4 +1,4 @@
-"""The few system calls the journal makes, in one place, so that a test can stand for the disk."""
+"""The few system calls the journal makes, so that a test can stand for the disk."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class DiskFiles:
     def names(self, folder: Path) -> list[str]:
         """See `Files.names`."""
         try:
-            return sorted(os.listdir(folder))
+            return sorted(path.name for path in folder.iterdir())
         except FileNotFoundError:
             return []
 

@@ -230,6 +230,11 @@ def find_frame(buffer: bytes, start: int, generation: int) -> int:
     return found - _GENERATION_AT if found >= 0 else -1
 
 
+def resembles_frame(head: bytes, generation: int) -> bool:
+    """``head`` was a frame of ``generation`` before something damaged it."""
+    return head.startswith(_FRAME_MAGIC) or head[8:16] == struct.pack("<Q", generation)
+
+
 def row_bytes(name: bytes) -> int:
     """Bytes a row takes in a seal or a mark."""
     return _ROW.size + len(name)

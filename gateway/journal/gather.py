@@ -33,6 +33,8 @@ class LaneFound:
     segments: list[Segment] = field(default_factory=list)
     frames: dict[int, list[Frame]] = field(default_factory=dict)
     """Frames of each unsealed segment, by its number."""
+    has_unreadable: bool = False
+    """An unsealed segment holds bytes of frames that could not be parsed."""
     settled: int = 0
     last_number: int = 0
     states: dict[bytes, Row] = field(default_factory=dict)
@@ -135,7 +137,7 @@ class Gathering:
             return self._found.frames[segment.number]
         file = self._files.open(segment.path)
         try:
-            return list(walk(file, segment.generation, segment.size))
+            return walk(file, segment.generation, segment.size)[0]
         finally:
             file.close()
 

@@ -22,7 +22,14 @@ from gateway.journal.words import Damage, Entry, Recovered, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
 from gateway.model import Lane
 
-_FOLDERS = (*(lane.value for lane in Lane), "pool", "pool/large", "pool/small", "quarantine", "schemas")
+_FOLDERS = (
+    *(lane.value for lane in Lane),
+    "pool",
+    "pool/large",
+    "pool/small",
+    "quarantine",
+    "schemas",
+)
 _READY_SEGMENTS = 2
 """Files of each pool written before `Journal.open` returns."""
 _READ_BYTES = 1 << 20
@@ -65,7 +72,9 @@ class Journal:
         self._key = bytes.fromhex(origin.incarnation)
         self._covered: dict[StreamKey, Row] = dict(recovery.covered)
         self._logs = {lane: self._log(lane, recovery) for lane in Lane}
-        self._readers = {lane: Reader(log, files, self._key) for lane, log in self._logs.items()}
+        self._readers = {
+            lane: Reader(log, files, self._key) for lane, log in self._logs.items()
+        }
         self._cursor_said: dict[str, tuple[int, int, int]] = {}
         self._waiters: list[_Waiter] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -199,8 +208,8 @@ class Journal:
         for lane, log in self._logs.items():
             for stream, seq in dict(log.committed_heads).items():
                 mark = rows.get((lane, stream))
-                mine = mark is not None and mark.incarnation == self._key
-                covered = mark.covered_ns if mark is not None and mine else None
+                is_true = mark and mark.incarnation == self._key and mark.last_seq <= seq
+                covered = mark.covered_ns if mark and is_true else None
                 rows[lane, stream] = self._row(lane, stream, seq, covered)
         payload = pack_rows(rows.values())
         return [Draft(Kind.MARK, FULL, self._key, b"", 0, 0, 0, 0, payload)]
@@ -351,7 +360,7 @@ class Journal:
         return {lane.value: log.cursor() for lane, log in self._logs.items()}
 
     def _save_cursor(self) -> None:
-        """Unsynced on purpose: a lost cursor costs duplicates, a flush each second costs flash."""
+        """Unsynced: a lost cursor costs duplicates, a flush each second costs flash."""
         now = self._cursor_now()
         if now == self._cursor_said:
             return
@@ -366,7 +375,9 @@ def _claim(files: Files, settings: Settings) -> File:
     try:
         return files.claim(settings.path)
     except BlockingIOError as error:
-        raise JournalError(f"{settings.path}: another instance is using this journal") from error
+        raise JournalError(
+            f"{settings.path}: another instance is using this journal"
+        ) from error
     except OSError as error:
         raise JournalError(f"{settings.path}: {error.strerror or error}") from error
 
@@ -377,5 +388,3 @@ def _pools(files: Files, settings: Settings) -> dict[Lane, Pool]:
     large = Pool(files, folder / "large", settings.data_segment, settings.quota(Lane.DATA))
     others = Pool(files, folder / "small", settings.small_segment, small)
     return {Lane.DATA: large, Lane.ALARM: others, Lane.META: others}
-
-

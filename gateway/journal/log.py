@@ -286,9 +286,9 @@ class Log:
 
     def _recycle(self) -> None:
         with self.lock:
-            segment = self.segments.pop(0)
             # Under the lock: no reader may be inside while the file changes hands.
-            self._births.pool.give(segment.path)
+            self._births.pool.give(self.segments[0].path)
+            del self.segments[0]
 
     def _committed(self, active: Active, done: Written, *, foreign: bool = False) -> None:
         with self.lock:

@@ -1,4 +1,4 @@
-"""Segment files that stand ready: written once in full, so that the disk cannot fill under us."""
+"""Segment files that stand ready, written in full so that the disk cannot fill under us."""
 
 from __future__ import annotations
 

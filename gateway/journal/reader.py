@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from gateway.journal.files import Files
 from gateway.journal.format import HEADER_BYTES, Frame, Kind
 from gateway.journal.gather import seal_rows
@@ -31,7 +30,7 @@ class Reader:
         self._is_complete = False
         """``_expected`` knows every stream there was before."""
         self._words: dict[Key, tuple[str, str, Key]] = {}
-        """Stream and incarnation of a key, as people read them; and one key for all its notes."""
+        """Stream and incarnation as people read them, and one key for all its notes."""
 
     def read(self, after: int, max_bytes: int, max_records: int) -> list[Entry | Damage]:
         """What follows ``after``, at least one item if there is one.
@@ -110,7 +109,7 @@ class Reader:
                 if frame is None:
                     break
                 if frame.kind in DELIVERED:
-                    length = len(frame.payload or b"")
+                    length = len(frame.payload or b"") if base | frame.end > after else 0
                     if size and size + length > max_bytes:
                         scan.at = at
                         return
@@ -167,7 +166,7 @@ class Reader:
         return words
 
     def _leave(self, after: int, found: list[Entry | Damage]) -> bool:
-        """Say what is missing at the end of this segment and enter the next, if there is one."""
+        """Say what is missing at the end of this segment; enter the next, if there is one."""
         segment, last = self._segment, self._log.segments[-1]
         if segment is None or (segment is last and not segment.sealed):
             return False
@@ -177,12 +176,8 @@ class Reader:
             if due[0] <= row.last_seq:
                 self._expected[key] = (row.last_seq + 1, row.last_ns)
                 position = place(segment.number, segment.size + n)
-                self._miss(
-                    position, key, due, row.last_seq, row.last_ns, None, after, found
-                )
+                self._miss(position, key, due, row.last_seq, row.last_ns, None, after, found)
         if segment is last:
             return False
         self._skip(segment.number)
         return True
-
-

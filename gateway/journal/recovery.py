@@ -1,9 +1,9 @@
 """Derives every state of the journal from what is on disk. It is the normal open.
 
-    load     headers and seals of every lane; unsealed segments are walked
-    states   where each stream ended, from seals, frames and marks
-    gather   unsealed tails go into one sealed segment; only then are they recycled
-    survey   what a reader must find next, as of the settled position
+load     headers and seals of every lane; unsealed segments are walked
+states   where each stream ended, from seals, frames and marks
+gather   unsealed tails go into one sealed segment; only then are they recycled
+survey   what a reader must find next, as of the settled position
 """
 
 from __future__ import annotations
@@ -45,9 +45,13 @@ class Recovery:
     """One recovery; `run` it once."""
 
     def __init__(
-        self, files: Files, path: Path, pools: Mapping[Lane, Pool], state: dict[str, Any] | None,
+        self,
+        files: Files,
+        path: Path,
+        pools: Mapping[Lane, Pool],
+        state: dict[str, Any] | None,
         cursor: dict[str, Any] | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._files = files
         self._path = path
         self._pools = pools
@@ -127,7 +131,9 @@ class Recovery:
             segment = Segment(header, path, file.size())
             seal = read_seal(file, header.generation, segment.size)
             if seal is None:
-                found.frames[header.number] = list(walk(file, segment.generation, segment.size))
+                frames, has_unreadable = walk(file, segment.generation, segment.size)
+                found.frames[header.number] = frames
+                found.has_unreadable |= has_unreadable
             else:
                 segment.describe(seal)
                 segment.sealed, segment.rows = True, seal.rows
@@ -155,11 +161,13 @@ class Recovery:
         self._quarantined.append(target)
 
     def _last_incarnation(self) -> str | None:
-        if self._state is not None:
-            return str(self._state["incarnation"])
-        segments = [s for found in self.lanes.values() for s in found.segments]
-        newest = max(segments, key=lambda s: s.header.time_ns, default=None)
-        return newest.header.incarnation if newest else None
+        headers = [s.header for found in self.lanes.values() for s in found.segments]
+        known = str(self._state["incarnation"]) if self._state is not None else None
+        if known is None:
+            newest = max(headers, key=lambda header: header.time_ns, default=None)
+            return newest.incarnation if newest else None
+        heirs = (h.incarnation for h in headers if h.previous == known)
+        return next(heirs, known)  # an heir: the newer slot of the state file was damaged
 
     # -- states --------------------------------------------------------------------
 
@@ -207,8 +215,11 @@ class Recovery:
         for lane, found in self.lanes.items():
             for name, row in found.states.items():
                 self.covered[lane, name.decode()] = row
-        for mark in self._marks():
-            key = (mark.lane, mark.name.decode())
+        for said in self._marks():
+            mark, key = said, (said.lane, said.name.decode())
+            if key not in self.covered and self.lanes[mark.lane].has_unreadable:
+                # The records the mark counts on may be the ones that cannot be read.
+                mark = mark._replace(covered_ns=None)
             known = self.covered.setdefault(key, mark)
             if known.incarnation == mark.incarnation and mark.last_seq <= known.last_seq:
                 self.covered[key] = known._replace(covered_ns=_later(known, mark))
@@ -229,7 +240,7 @@ class Recovery:
             return found.frames[segment.number]
         file = self._files.open(segment.path)
         try:
-            return list(walk(file, segment.generation, segment.size))
+            return walk(file, segment.generation, segment.size)[0]
         finally:
             file.close()
 
@@ -260,7 +271,10 @@ class Recovery:
         for segment in found.segments:
             if segment.number < found.settled >> 32:
                 for row in seal_rows(self._files, segment):
-                    settling.expected[row.incarnation, row.name] = (row.last_seq + 1, row.last_ns)
+                    settling.expected[row.incarnation, row.name] = (
+                        row.last_seq + 1,
+                        row.last_ns,
+                    )
             elif segment.number == found.settled >> 32:
                 self._survey(found, segment, settling)
         return settling

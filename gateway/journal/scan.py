@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gateway.journal.files import File
 from gateway.journal.format import (
     FOOTER_BYTES,
@@ -14,6 +12,7 @@ from gateway.journal.format import (
     Kind,
     Seal,
     find_frame,
+    resembles_frame,
     seal_offset,
     unpack_frame,
     unpack_seal,
@@ -32,6 +31,8 @@ class Scan:
         self.at = max(at, HEADER_BYTES)
         self.end = end
         """May grow; bytes beyond it are never looked at."""
+        self.skipped = False
+        """Bytes of a frame were met that could not be parsed."""
         self._buffer = b""
         self._base = 0
 
@@ -77,12 +78,15 @@ class Scan:
 
     def _resynchronise(self) -> bool:
         """Move to the next bytes that may be a frame; stay when there are none."""
+        head = self._file.read(FRAME_BYTES, self.at)
+        self.skipped |= resembles_frame(head, self._generation)
         start = self.at + 8
         while start < self.end:
             chunk = self._file.read(min(_CHUNK, self.end - start), start)
             found = find_frame(chunk, 0, self._generation)
             if found >= 0:
                 self.at = start + found
+                self.skipped = True
                 return True
             if len(chunk) < _CHUNK:
                 return False
@@ -90,16 +94,19 @@ class Scan:
         return False
 
 
-def walk(file: File, generation: int, size: int) -> Iterator[Frame]:
-    """Every frame in a segment of ``size`` bytes but its seal.
+def walk(file: File, generation: int, size: int) -> tuple[list[Frame], bool]:
+    """Every frame in a segment of ``size`` bytes but its seal; True: some were unreadable.
 
     Raises:
         OSError: The disk cannot read these bytes.
     """
     scan = Scan(file, generation, HEADER_BYTES, size)
+    frames = []
     while (frame := scan.next()) is not None:
-        if frame.kind != Kind.SEAL:
-            yield frame
+        if frame.kind == Kind.SEAL:
+            break
+        frames.append(frame)
+    return frames, scan.skipped
 
 
 def read_seal(file: File, generation: int, size: int) -> Seal | None:

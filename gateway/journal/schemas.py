@@ -1,4 +1,4 @@
-"""The layouts records were written with, kept by content for as long as a segment needs them."""
+"""The layouts records were written with, kept while a segment needs them."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Tally:
         self.last_record = end
 
     def expect(self, key: tuple[bytes, bytes], seq: int) -> None:
-        """Let the row of ``key`` begin at ``seq``: what stood before its first frame is lost."""
+        """Let the row of ``key`` begin at ``seq``; what stood there is lost."""
         self.rows[key] = self.rows[key]._replace(first_seq=seq)
 
     def drop(self, row: Row) -> None:

@@ -1,4 +1,4 @@
-"""A small value that is replaced often: two slots, written in turn, the newest intact one counts."""
+"""A small value that is replaced often: two slots in turn, the newest intact one counts."""
 
 from __future__ import annotations
 

@@ -22,9 +22,8 @@ from drivers.modbus.simulator import Faults, serve
 from gateway.clock import Clock
 from gateway.driver import Driver, check_plan
 from gateway.errors import ConnectError
-from gateway.loader import from_text
+from gateway.loader import LinkSite, from_text
 from gateway.model import Quality, Scalar, Tag
-from gateway.site import LinkSite
 
 NAMES = [module.name for module in pkgutil.iter_modules(drivers.__path__)]
 

@@ -184,21 +184,21 @@ async def test_error_in_what_hears_ends_the_publisher_aloud() -> None:
             await asyncio.wait_for(publisher_for(broker).run(deaf), 10)
 
 
+class Garbage(asyncio.Protocol):
+    """Answers every connection with bytes that are no packet."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"\x20\xff\xff\xff\xff\xff\xff")
+
+
 async def test_broker_that_sends_garbage_is_left_and_tried_again() -> None:
-    ear = Ear()
-
-    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"\x20\xff\xff\xff\xff\xff\xff")
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(garbage, "127.0.0.1", 0)
+    ear, loop = Ear(), asyncio.get_running_loop()
+    server = await loop.create_server(Garbage, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     publisher = MqttPublisher(MqttSettings([f"mqtt://127.0.0.1:{port}"], "gw"), StillClock())
-    async with publishing(publisher, ear):
+    async with server, publishing(publisher, ear):
         await until(lambda: len(ear.of(Lost)) >= 2)
-    server.close()
-    await server.wait_closed()
     assert ear.of(Connected) == []
 
 

@@ -20,6 +20,8 @@ from tests.faults.stage import Stage
 Act = Callable[[Stage, random.Random, float], None]
 
 SITE = Site()
+LIARS = Site(units=tuple(range(1, 2 + len(HOSTILE))))
+"""Unit 1 is honest; of the others each can tell one kind of lie."""
 DOWN = frozenset({"not_running_unclean", "not_running_clean", "uncommitted_window"})
 UNANSWERED = frozenset({"device_timeout", "late_reply_discarded", "poll_overrun"})
 REJECTED = UNANSWERED | {"protocol_violation", "device_exception"}
@@ -140,8 +142,11 @@ def refused_address(stage: Stage, _rng: random.Random, seconds: float) -> None:
 
 
 def hostile_answers(stage: Stage, _rng: random.Random, seconds: float) -> None:
-    for kind in HOSTILE:
-        _mistreat(stage, seconds / len(HOSTILE), kind, units=[2])
+    stage.wait(1.5)
+    for unit, kind in zip(stage.site.units[1:], HOSTILE, strict=True):
+        stage.fault(kind, units=[unit])
+    stage.wait(seconds)
+    stage.heal()
 
 
 def plant_away(stage: Stage, _rng: random.Random, seconds: float) -> None:
@@ -241,8 +246,8 @@ FAULTS = {
         Fault("P1", "one unit of three is silent", silent_unit, UNANSWERED, UNANSWERED),
         Fault("P2", "replies after the timeout with transaction id 0", late_reply, REJECTED,
               REJECTED),
-        Fault("P4", "answers that are not provably the answer (P4, P5, P8)", hostile_answers,
-              REJECTED, REJECTED, seconds=15),
+        Fault("P4", "a liar of each kind beside one honest unit (P4, P5, P8)", hostile_answers,
+              REJECTED, REJECTED, LIARS),
         Fault("P6", "one address is refused", refused_address, REFUSED, REFUSED),
         Fault("P6x", "exceptions 4, 6, 11 of one unit", exceptions, REFUSED, REFUSED),
         Fault("P9", "the plant closes its port", plant_away, UNANSWERED, UNANSWERED),

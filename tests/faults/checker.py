@@ -55,7 +55,8 @@ class Bounds:
     files: int = 128
     growth_bytes: int = 32 << 20
     """By how much the last third of a run may exceed its middle third."""
-    journal_bytes: int = 80 << 20
+    journal_bytes: int = 65 << 20
+    """The configured size, and a little for cursors and schemas."""
 
 
 @dataclass
@@ -101,7 +102,9 @@ def judge(
     found += check_chain(evidence)
     found += check_gaps(site, evidence, facts)
     found += check_fresh(site, evidence, facts)
-    found += check_bounds(facts.samples, bounds or Bounds())
+    if bounds is None:
+        bounds = Bounds(journal_bytes=site.journal_mib + 1 << 20)
+    found += check_bounds(facts.samples, bounds)
     found += check_read_only(wires)
     counts = {
         "replies": sum(wire.what is What.REPLY for wire in wires),

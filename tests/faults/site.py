@@ -84,7 +84,7 @@ class Site:
     """Devices are dealt out over this many links to the same plant."""
     gateway: str = "oracle"
     root: str = "park/v1"
-    journal_size: str = "64MiB"
+    journal_mib: int = 64
     commit_s: float = 0.25
     extra_mqtt: str = ""
     """Further lines of the ``mqtt`` section, two spaces deep."""
@@ -107,7 +107,7 @@ class Site:
             f"links:\n{links}"
             f"mqtt:\n  urls: [mqtt://127.0.0.1:{broker_port}]\n  root: {self.root}\n"
             f"{self.extra_mqtt}"
-            f"journal:\n  path: {journal}\n  size: {self.journal_size}\n"
+            f"journal:\n  path: {journal}\n  size: {self.journal_mib}MiB\n"
             f"  commit: {_milliseconds(self.commit_s)}\n"
         )
 

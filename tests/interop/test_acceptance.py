@@ -35,7 +35,7 @@ SITE = Site(
     series=(Series("r", Function.HOLDING, 0, REGISTERS),),
     interval_s=1.0,
     timeout_s=1.0,
-    journal_size="256MiB",
+    journal_mib=256,
 )
 
 Plant = Callable[[Path], Sequence[str]]

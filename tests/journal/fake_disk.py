@@ -13,6 +13,10 @@ from gateway.journal.files import File
 SECTOR = 512
 
 
+class PowerCutError(BaseException):
+    """The power went in the middle of something; nothing after it happens."""
+
+
 @dataclass
 class Node:
     """One file: what is on the medium, what a reader sees, and writes in between."""
@@ -63,6 +67,8 @@ class FakeDisk:
         self.honours_sync = honours_sync
         self.failing = 0
         """So many of the next writes and syncs fail."""
+        self.fuse: int | None = None
+        """So many more changes until the power goes."""
         self.syncs = 0
         self.written = 0
         self.names_seen: dict[Path, Node] = {}
@@ -70,6 +76,10 @@ class FakeDisk:
         self._moves: list[tuple[Path | None, Path | None, Node]] = []
 
     def touch(self) -> None:
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                raise PowerCutError
         if self.failing:
             self.failing -= 1
             raise OSError(errno.EIO, "Input/output error")
@@ -112,6 +122,7 @@ class FakeDisk:
         for node in nodes.values():
             _lose(node, chance)
         self.failing = 0
+        self.fuse = None
 
     def flip(self, chance: random.Random, lane: str) -> bool:
         """Flip one bit somewhere in the segments of ``lane``, where there is anything."""
@@ -129,6 +140,7 @@ class FakeDisk:
         return True
 
     def _move(self, old: Path | None, new: Path | None, node: Node) -> None:
+        self.touch()
         _apply(self.names_seen, old, new, node)
         self._moves.append((old, new, node))
 

@@ -1,19 +1,29 @@
-"""What the journal does when the disk fails: never sync the same dirty file twice, never lose."""
+"""What the journal does when the disk fails or lies."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
 from gateway.errors import JournalError
-from gateway.journal import Damage, Journal
+from gateway.journal import Damage, Journal, Settings
 from gateway.journal.format import FRAME_BYTES, HEADER_BYTES
 from gateway.journal.log import RETRY_S
 from gateway.model import Lane
-from tests.journal.fake_disk import FakeDisk, Node
-from tests.journal.rig import StillClock, close, commit, entries, open_journal, read, small
+from tests.journal.fake_disk import FakeDisk, Node, PowerCutError
+from tests.journal.rig import (
+    ROOT,
+    StillClock,
+    close,
+    commit,
+    entries,
+    open_journal,
+    read,
+    small,
+)
 
 
 @pytest.fixture
@@ -33,8 +43,10 @@ def put(journal: Journal, count: int = 1, stream: str = "s", *, first_ns: int = 
         )
 
 
-def power_cut(disk: FakeDisk, clock: StillClock, seed: int = 1) -> Journal:
-    disk.crash(random.Random(seed))
+def power_cut(
+    disk: FakeDisk, clock: StillClock, chance: random.Random | None = None
+) -> Journal:
+    disk.crash(chance or random.Random(1))
     return open_journal(small(), clock, disk)
 
 
@@ -42,12 +54,14 @@ def last_segment(disk: FakeDisk) -> Node:
     return disk.names_seen[max(p for p in disk.names_seen if p.parent.name == "data")]
 
 
-def test_a_commit_of_24_kib_is_one_write_and_one_flush(disk: FakeDisk, clock: StillClock) -> None:
-    journal = open_journal(small(size=1 << 20), clock, disk)
+def test_a_commit_of_24_kib_is_one_write_and_one_flush(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(Settings(ROOT, size=16 << 20, data_segment=1 << 20), clock, disk)
     put(journal)
     commit(journal)
     before = disk.syncs
-    put(journal, 10)
+    put(journal, 80)
     commit(journal, Lane.DATA)
     assert disk.syncs == before + 1
 
@@ -216,3 +230,46 @@ def test_a_gathering_that_fails_loses_nothing(disk: FakeDisk, clock: StillClock)
         assert [e.seq for e in entries(journal, Lane.DATA)] == [1, 2, 3, 4, 5]
     disk.failing = 0
     assert len(entries(power_cut(disk, clock), Lane.DATA)) == 5
+
+
+def two_tails(disk: FakeDisk, clock: StillClock) -> None:
+    """A gathered segment and an unsealed one, both with records settled and not."""
+    for _ in range(2):
+        journal = open_journal(small(), clock, disk)
+        put(journal, 6)
+        commit(journal)
+        found = entries(journal, Lane.DATA)
+        journal.settle(Lane.DATA, found[1].position)
+        journal._save_cursor()
+    disk.crash(KeepAll())
+
+
+class KeepAll(random.Random):
+    """Chance that lets everything written survive."""
+
+    def randint(self, a: int, b: int) -> int:
+        return b
+
+    def choice(self, seq: Any) -> Any:
+        return "all"
+
+
+@pytest.mark.parametrize("chance", [KeepAll(), random.Random(3), random.Random(4)])
+def test_power_may_go_at_every_single_change_of_a_start(
+    clock: StillClock, chance: random.Random
+) -> None:
+    for changes in range(200):
+        disk = FakeDisk()
+        two_tails(disk, clock)
+        disk.fuse = changes
+        try:
+            open_journal(small(), clock, disk)
+        except PowerCutError:
+            again = power_cut(disk, clock, chance)
+            found = [(e.incarnation, e.seq) for e in entries(again, Lane.DATA)]
+            assert len(found) == len(set(found))
+            assert [seq for _, seq in found][-8:] == [5, 6, 1, 2, 3, 4, 5, 6]
+        else:
+            assert changes > 20
+            return
+    raise AssertionError("the start never came to an end")

@@ -27,7 +27,7 @@ async def main():
     journal.start(lambda lane: None)
     while True:
         for _ in range(50):
-            seq = journal.append(Lane.DATA, "s", b"x" * 200, time_ns=1, readings=1, covers=True)
+            seq = journal.append(Lane.DATA, "s", bytes(200), time_ns=1, readings=1, covers=True)
         alarm = journal.append(Lane.ALARM, "s", b"a", time_ns=1, readings=1, covers=True)
         await journal.durable(Lane.ALARM)
         print(journal.incarnation, "alarm", alarm, flush=True)
@@ -57,7 +57,7 @@ def test_what_was_durable_survives_kill_9(tmp_path: Path) -> None:
 
 
 def run_and_kill(path: Path, after_s: float) -> list[list[str]]:
-    """What the child said was durable before it was killed, ``after_s`` after its first word."""
+    """What the child said was durable, killed ``after_s`` after its first word."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(path)],
         stdout=subprocess.PIPE,

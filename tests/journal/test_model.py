@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from gateway.errors import JournalError
 from gateway.journal import Damage, Entry, Journal
 from gateway.model import Lane
-from tests.journal.fake_disk import FakeDisk
+from tests.journal.fake_disk import FakeDisk, PowerCutError
 from tests.journal.rig import StillClock, close, commit, open_journal, read, small
 
 LANES = st.sampled_from((Lane.DATA, Lane.DATA, Lane.ALARM))
@@ -104,6 +104,29 @@ class Machine(RuleBasedStateMachine):
         self.disk.crash(random.Random(seed))
         self.reopen()
 
+    @rule(lane=LANES, changes=st.integers(0, 12), seed=st.integers(0, 1 << 32))
+    def crash_during_a_commit(self, lane: Lane, changes: int, seed: int) -> None:
+        self.disk.fuse = changes
+        try:
+            if commit(self.journal, lane):
+                self.accept(lane)
+        except PowerCutError:
+            self.disk.crash(random.Random(seed))
+            self.reopen()
+        self.disk.fuse = None
+
+    @rule(changes=st.integers(0, 40), seed=st.integers(0, 1 << 32))
+    def crash_during_a_start(self, changes: int, seed: int) -> None:
+        self.journal._save_cursor()
+        self.disk.crash(random.Random(seed))
+        self.disk.fuse = changes
+        try:
+            self.reopen()
+        except PowerCutError:
+            self.disk.crash(random.Random(seed + 1))
+            self.reopen()
+        self.disk.fuse = None
+
     @rule(clean=st.booleans())
     def stop(self, clean: bool) -> None:
         close(self.journal, clean=clean)
@@ -166,6 +189,8 @@ class Machine(RuleBasedStateMachine):
         state = self.journal.recovered.streams.get((lane, stream))
         if state is None or state.incarnation != incarnation or state.seq < seq:
             return True
+        if state.covered_to_ns is None or state.covered_to_ns < self.appended[key][1]:
+            return True
         torn = self.journal.recovered.torn.get((lane, stream))
         return torn is not None and torn.first_seq <= seq <= torn.last_seq
 
@@ -224,7 +249,6 @@ def test_a_flipped_bit_costs_its_frame_and_is_named() -> None:
 
 
 def test_without_flushes_the_crash_model_loses_records() -> None:
-    with pytest.raises((AssertionError, ExceptionGroup)):
-        run_state_machine_as_test(LyingMachine, settings=QUICK)
-
-
+    once = settings(QUICK, phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(LyingMachine, settings=once)

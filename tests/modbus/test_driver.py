@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from drivers.modbus import DRIVER
 from drivers.modbus.driver import ModbusDriver
 from gateway.clock import Clock
 from gateway.errors import DeviceError, DeviceSilentError, LinkError
@@ -115,30 +114,21 @@ async def test_each_device_has_its_own_timeout() -> None:
             await driver.read(fast)
 
 
-class Watched(Clock):
-    """Notes how long it was asked to sleep, and does not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slept: list[float] = []
-
-    async def sleep_until(self, deadline: float) -> None:
-        self.slept.append(deadline - self.monotonic())
-
-
-async def test_the_gap_is_kept_before_the_next_request_only() -> None:
-    model, tags = written({"name": "d", "unit": 1, "gap": "30s", "tags": registers(1)})
+async def test_after_a_read_it_says_how_long_the_line_must_rest() -> None:
+    model, tags = written(
+        {"name": "d", "unit": 1, "gap": "30s", "tags": registers(1)},
+        {"name": "e", "unit": 2, "tags": registers(1)},
+    )
     async with device(lambda request, writer: writer.write(truth(request))) as port:
-        clock = Watched()
-        driver = DRIVER(model.model_copy(update={"url": f"tcp://127.0.0.1:{port}"}), clock)
-        (block,) = driver.plan(tags)
+        driver = driver_for(model, port)
+        patient, other = driver.plan(tags)
         await driver.connect()
-        await driver.read(block)
-        assert clock.slept == []
-        await driver.read(block)
+        pauses = []
+        for block in (patient, other):
+            await driver.read(block)
+            pauses.append(driver.pause_s)
         await driver.close()
-    (slept,) = clock.slept
-    assert 29 < slept <= 30
+    assert pauses == [30.0, 0.0]
 
 
 async def test_reading_before_connecting_is_a_link_error() -> None:

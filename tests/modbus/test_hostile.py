@@ -117,5 +117,5 @@ async def test_ten_thousand_lies_give_no_wrong_value() -> None:
         await driver.close()
     assert set(liar.told) == set(liar.ways)
     assert right + refused + silent == REQUESTS
-    assert right > 0.8 * (liar.told["true"] + liar.told["true in single bytes"])
-    assert refused > 0.8 * liar.told["own exception"]
+    assert right > 0.5 * (liar.told["true"] + liar.told["true in single bytes"])
+    assert refused > 0.5 * liar.told["own exception"]

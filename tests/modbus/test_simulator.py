@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import struct
 from typing import Any
 
 import pytest
 
+from drivers.modbus import DRIVER
 from drivers.modbus.address import REGISTERS
 from drivers.modbus.admission import ExceptionReply, Refusal, admit
 from drivers.modbus.driver import ModbusDriver
 from drivers.modbus.plan import Request
 from drivers.modbus.simulator import Fault, Faults, Server, serve
 from gateway.clock import Clock
-from gateway.errors import DeviceError, DeviceSilentError
+from gateway.driver import FAULTS
+from gateway.errors import ConnectError, DeviceError, DeviceSilentError
 from gateway.model import Block, DataType, Scalar, Tag
 from tests.modbus.site import by_name, driver_for, registers, written
 
@@ -123,9 +126,9 @@ def any_value(die: random.Random, type_: str) -> Scalar:
         return die.randint(0, 9999 if type_ == "bcd16" else 99999999)
     bits = int(type_[-2:])
     if type_.startswith("float"):
-        return float(die.randint(-(2**23), 2**23)) / 2 ** die.randint(0, 40)
+        return math.ldexp(die.randint(-(2**23), 2**23), -die.randint(0, 40))
     low = 0 if type_.startswith("u") else -(1 << bits - 1)
-    return die.randrange(low, low + (1 << bits))
+    return die.randint(low, low + (1 << bits) - 1)
 
 
 async def test_it_tells_what_it_really_sent() -> None:
@@ -209,6 +212,32 @@ async def test_each_fault_does_what_it_says_and_heals(fault: Fault, answer: obje
         assert admit(ask(), await exchange(server, ask())) == answer
         faults.heal()
         assert admit(ask(), await exchange(server, ask())) == b"\0\1\0\1"
+
+
+async def test_the_driver_can_stand_up_its_own_devices_and_let_them_fail_by_word() -> None:
+    link, tags = written({"name": "d", "unit": 1, "tags": registers(3)})
+    simulation = await DRIVER.simulate(link, tags, lambda tag, at: 1, 0)
+    assert isinstance(simulation, Server)
+    answers: dict[str | None, object] = {}
+    for fault in (*FAULTS, None):
+        simulation.fail("d", fault)
+        answers[fault] = admit(ask(), await exchange(simulation, ask()))
+    assert simulation.url == f"tcp://127.0.0.1:{simulation.port}"
+    await simulation.stop()
+    assert answers == {
+        "timeout": Refusal.SHORT,
+        "late": Refusal.SHORT,
+        "exception": ExceptionReply(4),
+        "frozen": b"\0\1\0\1",
+        None: b"\0\1\0\1",
+    }
+
+
+async def test_a_port_that_is_taken_is_a_connect_error() -> None:
+    link, tags = written({"name": "d", "unit": 1, "tags": registers(3)})
+    async with await serve(link, tags, lambda tag, at: 1, Faults()) as server:
+        with pytest.raises(ConnectError, match="in use"):
+            await DRIVER.simulate(link, tags, lambda tag, at: 1, server.port)
 
 
 async def test_frozen_values_stand_still_until_they_thaw() -> None:

@@ -157,6 +157,7 @@ async def test_bytes_that_nobody_asked_for_close_the_connection_and_are_counted(
         with pytest.raises(DeviceSilentError) as caught:
             await ask(connection)
     assert caught.value.cause is Cause.LATE_REPLY_DISCARDED
+    await connection.close()
     assert connection.unsolicited == 1
 
 
@@ -237,12 +238,23 @@ async def test_transaction_ids_go_on_over_connections_and_are_never_zero() -> No
     assert seen == [0xFFFE, 0xFFFF, 1, 2]
 
 
-async def test_a_closed_port_is_refused_by_name() -> None:
+def _closed_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+async def test_a_closed_port_is_refused_by_name() -> None:
+    port = _closed_port()
     with pytest.raises(ConnectError, match=rf"^tcp://127\.0\.0\.1:{port}: refused$"):
         await connected(port)
+
+
+async def test_a_name_with_several_addresses_is_refused_by_name_too() -> None:
+    connection = Connection("localhost", _closed_port(), Clock())
+    with pytest.raises(ConnectError, match=r"^tcp://localhost:\d+: refused$"):
+        await connection.open(2.0)
 
 
 async def test_a_name_that_does_not_exist_is_said_so() -> None:

@@ -18,10 +18,10 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
-from gateway.problem import Path, Place, Problem, shown
+from gateway.loader.problem import Path, Place, Problem, shown
 
 MAX_DEPTH: Final = 32
-MAX_VALUES: Final = 4_000_000
+MAX_VALUES: Final = 2_000_000
 _MAX_DIGITS: Final = 40
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -1,7 +1,11 @@
 """The door to the configuration: from a file to a `Site`, or to every mistake in it.
 
-bytes ─ yaml_tree ─▶ tree with places ─ models ─▶ settings ─ resolve ─▶ model.Tag
-             all mistakes of all files in one `Report`, offline
+    bytes ─ source, yaml_tree ─▶ tree with places ─ assembly ─▶ settings, and tags by resolve
+                                      ▲                 │
+                            templates │         explain ▼
+                                       every mistake, in one problem.Report
+
+Nothing is connected and no secret is read.
 """
 
 from __future__ import annotations
@@ -10,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.errors import ConfigError
+from gateway.loader.assembly import Assembly
+from gateway.loader.problem import Problem, Report
+from gateway.loader.source import read, tree
 from gateway.messages import language
-from gateway.problem import Problem, Report
-from gateway.site import Assembly, LinkSite, Site
-from gateway.source import read, tree
+from gateway.site import LinkSite, Site
 
 __all__ = ["LinkSite", "Problem", "Site", "WrongConfigError", "from_text", "inspect", "load"]
 
@@ -43,7 +48,7 @@ def inspect(path: Path) -> tuple[Site | None, list[Problem]]:
     more = [read(file, report) for file in _drop_ins(path.parent / "conf.d")]
     assembly = Assembly(report, path.parent)
     site = assembly.site(main, [node for node in more if node is not None])
-    return None if report.failed else site, report.in_order()
+    return site, report.in_order()
 
 
 def from_text(text: str, name: str = "<text>") -> Site:
@@ -54,7 +59,7 @@ def from_text(text: str, name: str = "<text>") -> Site:
     """
     report = Report()
     site = Assembly(report, None).site(tree(text, name, report), [])
-    return _or_raise(None if report.failed else site, report.in_order())
+    return _or_raise(site, report.in_order())
 
 
 def _or_raise(site: Site | None, problems: list[Problem]) -> Site:

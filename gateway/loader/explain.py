@@ -13,9 +13,9 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from gateway.loader.problem import Path, Phrase, Report
+from gateway.loader.yaml_tree import Map, Seq, ascii_of, full_width, locate
 from gateway.messages import CATALOGUE
-from gateway.problem import Path, Phrase, Report
-from gateway.yaml_tree import Map, Seq, ascii_of, full_width, locate
 
 Levels = Mapping[str, type[BaseModel]]
 """Where else a key may belong: code of the level's name → its model."""
@@ -136,7 +136,8 @@ def _unknown_key(
     char = full_width(str(key))
     if char is not None:
         report.add(place, "yaml_fullwidth", path=path, character=char, ascii=ascii_of(char))
-    elif isinstance(key, int) and present[key] is None:
+        return str(key).partition(char)[0].strip()
+    if isinstance(key, int) and present[key] is None:
         report.add(place, "decimal_comma", path=path)
     elif elsewhere is not None and len(at) == 1:
         report.add(place, "misplaced_key", path=path, key=key, level=Phrase(elsewhere))

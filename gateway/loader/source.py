@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from gateway.explain import found_in
-from gateway.problem import Place, Report
-from gateway.yaml_tree import Map, parse
+from gateway.loader.explain import found_in
+from gateway.loader.problem import Place, Report
+from gateway.loader.yaml_tree import Map, parse
 
-MAX_FILE_BYTES: Final = 64 * 2**20
+MAX_FILE_BYTES: Final = 16 * 2**20
 """More than 100,000 tags written out one by one."""
 
 

@@ -13,17 +13,17 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, StrictInt, ValidationError
 
-from gateway.explain import explain, near
+from gateway.loader.explain import explain, near
+from gateway.loader.problem import Path as KeyPath
+from gateway.loader.problem import Report
+from gateway.loader.source import read
+from gateway.loader.yaml_tree import Map, Seq
 from gateway.notation import NAME, Model, Number
-from gateway.problem import Path as KeyPath
-from gateway.problem import Report
 from gateway.series import substitute
-from gateway.source import read
-from gateway.yaml_tree import Map, Seq
 
 SHARED: Final = (
     Path(sysconfig.get_path("data"), "share/tidegate/config/templates"),
-    Path(__file__).parents[1] / "config" / "templates",
+    Path(__file__).parents[2] / "config" / "templates",
 )
 
 
@@ -81,7 +81,7 @@ class Library:
         self._report = report
         self._sheets: dict[Path, Sheet | None] = {}
 
-    def tags(self, device: Map, path: KeyPath, driver: object) -> Map | None:
+    def tags(self, device: Map, path: KeyPath, driver: str) -> Map | None:
         """A mapping whose ``tags`` are those of the device's template, filled in.
 
         None without a template, or when it cannot be used (which is then reported).

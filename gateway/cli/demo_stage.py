@@ -1,0 +1,144 @@
+"""The demo's stage: simulated devices, a loopback broker, the agent, and the platform.
+
+Everything is real but the physics: real sockets, the real protocol, a journal on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import deque
+from contextlib import AsyncExitStack
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+from gateway.agent import Agent
+from gateway.cli.simulate import start
+from gateway.clock import Clock
+from gateway.continuity import Continuity
+from gateway.dialects import wire
+from gateway.driver import Simulation
+from gateway.loader import Site, from_text
+from gateway.simulation.broker import Broker
+
+RECENT = 8
+"""Lines of the log and of the platform's findings that are kept to be shown."""
+
+
+class Log:
+    """A stream that keeps the last lines."""
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=RECENT)
+
+    def write(self, text: str) -> int:
+        """Keep ``text``, line by line."""
+        self.lines.extend(line for line in text.splitlines() if line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
+class Platform:
+    """The other side of the broker: what arrived, and whether anything is missing."""
+
+    def __init__(self) -> None:
+        self.continuity = Continuity()
+        self.newest: dict[str, wire.Record] = {}
+        """Device → its newest record with values."""
+        self.gaps: deque[tuple[str, wire.Gap]] = deque(maxlen=RECENT)
+        self.readings = 0
+        self.arrived = asyncio.Event()
+
+    def receive(self, topic: str, payload: bytes) -> None:
+        """Take in one message."""
+        message = wire.parse(topic, payload)
+        if not isinstance(message, wire.LaneMessage):
+            return
+        self.continuity.message(message)
+        for record in message.records:
+            self._record(message.device, record)
+
+    def _record(self, device: str, record: wire.Record) -> None:
+        if record.gap is not None:
+            self.gaps.append((device, record.gap))
+        if record.values is not None:
+            self.readings += len(record.values)
+            known = self.newest.get(device)
+            if known is None or known.time <= record.time:
+                self.newest[device] = record
+            self.arrived.set()
+
+
+class Stage:
+    """All of it together; use as ``async with``."""
+
+    def __init__(self, lang: str) -> None:
+        self._lang = lang
+        self._stack = AsyncExitStack()
+        self.broker = Broker()
+        self.broker_up = True
+        self.platform = Platform()
+        self.simulations: dict[str, Simulation] = {}
+        """By link."""
+        self.faults: dict[str, str] = {}
+        """Device → the fault it shows."""
+        self.site = _demo_site({})
+        self.agent: Agent | None = None
+        self._agent_task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-demo-"))
+        await self.broker.start()
+        self.broker.listen("#", self.platform.receive)
+        urls = {
+            "mqtt://127.0.0.1:4": self.broker.url,
+            "/nonexistent": str(Path(folder, "journal")),
+        }
+        for link in self.site.links:
+            simulation = await start(link, self._lang)
+            self.simulations[link.config.name] = simulation
+            urls[getattr(link.config, "url", "")] = simulation.url
+        self.site = _demo_site(urls)
+        tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self.agent = Agent(self.site, Clock())
+        self._agent_task = tasks.create_task(self.agent.run())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Stop the agent in order while the broker still listens, then everything else."""
+        if not self.broker_up:
+            await self.switch_broker()
+        if self.agent is not None and self._agent_task is not None:
+            self.agent.stop()
+            await asyncio.wait([self._agent_task])
+        for simulation in self.simulations.values():
+            await simulation.stop()
+        await self.broker.stop()
+        await self._stack.aclose()
+
+    async def switch_broker(self) -> None:
+        """Stop the broker, or start it again."""
+        if self.broker_up:
+            await self.broker.stop()
+        else:
+            await self.broker.start()
+        self.broker_up = not self.broker_up
+
+    def switch(self, device: str, fault: str) -> None:
+        """Let ``device`` show ``fault``, or none if it shows it already."""
+        healed = self.faults.pop(device, None) == fault
+        if not healed:
+            self.faults[device] = fault
+        for link in self.site.links:
+            if any(device == known.name for known in link.config.devices):
+                self.simulations[link.config.name].fail(device, None if healed else fault)
+
+
+def _demo_site(urls: dict[str, str]) -> Site:
+    text = files("gateway.simulation").joinpath("demo.yaml").read_text()
+    for written, real in urls.items():
+        text = text.replace(written, real)
+    return from_text(text, "demo.yaml")

@@ -1,0 +1,79 @@
+"""The demo's picture: devices, the way to the broker, and what the platform sees."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.demo_stage import Log, Stage
+from gateway.dialects import wire
+from gateway.messages import text
+from gateway.model import Scalar
+
+SHOWN_TAGS = 4
+
+
+def view(stage: Stage, log: Log, lang: str) -> RenderableType:
+    """One picture of now."""
+    return Group(
+        _devices(stage, lang),
+        _way(stage, lang),
+        *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage)),
+        *(Text.from_ansi(f"  {line}") for line in log.lines),
+        Text(text("demo_keys", lang), style="dim"),
+    )
+
+
+def _devices(stage: Stage, lang: str) -> Table:
+    table = Table(title=text("demo_title", lang), title_style="bold", expand=True)
+    for code in ("demo_device", "demo_time", "demo_values", "demo_fault"):
+        table.add_column(text(code, lang), overflow="ellipsis", no_wrap=True)
+    for link in stage.site.links:
+        for device in link.config.devices:
+            record = stage.platform.newest.get(device.name)
+            time, values = ("", "") if record is None else (record.time[11:23], _values(record))
+            table.add_row(device.name, time, values, stage.faults.get(device.name, ""))
+    return table
+
+
+def _values(record: wire.Record) -> str:
+    values = record.values or {}
+    quality = record.quality or {}
+    shown = [
+        f"{name} {_short(value)}{'' if name not in quality else ' ' + quality[name]}"
+        for name, value in list(values.items())[:SHOWN_TAGS]
+    ]
+    more = len(values) - len(shown)
+    return "  ".join(shown) + (f"  +{more}" if more > 0 else "")
+
+
+def _short(value: Scalar) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _way(stage: Stage, lang: str) -> Table:
+    """The line from the journal to the platform, in numbers."""
+    seen = stage.platform.continuity
+    grid = Table.grid(padding=(0, 3))
+    broker = text("demo_broker_on" if stage.broker_up else "demo_broker_off", lang)
+    backlog = stage.agent.backlog() if stage.agent else 0
+    grid.add_row(
+        Text(broker, style="green" if stage.broker_up else "bold red"),
+        text("demo_backlog", lang, records=backlog),
+        text("demo_delivered", lang, readings=stage.platform.readings),
+        Text(f"lost={seen.missing}", style="bold red" if seen.missing else "green"),
+        f"duplicates={seen.duplicates}",
+        f"gaps={seen.gaps}",
+    )
+    return grid
+
+
+def _gap_lines(stage: Stage) -> list[str]:
+    return [_gap_line(device, gap) for device, gap in list(stage.platform.gaps)[-4:]]
+
+
+def _gap_line(device: str, gap: wire.Gap) -> str:
+    end = "…" if gap.to is None else gap.to[11:19]
+    count = "" if gap.count is None else gap.count
+    return f"gap  {device}  {gap.cause}  {gap.from_[11:19]} – {end}  {count}"

@@ -1,0 +1,201 @@
+"""The records of one lane between the journal and their acknowledgement, encoded.
+
+A record is decoded and encoded once, when it is read. It stays here until it is settled,
+so that sending it again costs no disk and no encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+from msgspec import MsgspecError
+
+from gateway.clock import Clock
+from gateway.dialects import Dialect, Origin
+from gateway.errors import JournalError
+from gateway.journal import Damage, Entry
+from gateway.lane import Item, Message
+from gateway.model import Cause, ClockState, Gap, Lane
+from gateway.record import Layout, Record, decode, decode_schema
+
+LATE_NS: Final = 10_000_000_000
+READ_BYTES: Final = 64 * 1024
+READ_RECORDS: Final = 1000
+"""One turn of a lane: small enough that the loop is never held for long."""
+HELD_BYTES: Final = 4 * 1024 * 1024
+"""Encoded records of one lane that wait in memory to be settled."""
+RETRY_S: Final = 30.0
+"""Pause after the disk could not be read."""
+SCHEMA_TRIES: Final = 3
+"""A schema that cannot be read so often is lost, and its records with it."""
+_log = structlog.get_logger()
+
+
+class Backlog(Protocol):
+    """What delivery needs of the journal; positions rise within a lane."""
+
+    def committed(self, lane: Lane) -> int:
+        """Position of the last durable record."""
+
+    def settled(self, lane: Lane) -> int:
+        """Position of the last settled record."""
+
+    def read(
+        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
+    ) -> Sequence[Entry | Damage]:
+        """Committed records behind position ``after``, in journal order."""
+
+    def schema(self, key: int) -> bytes:
+        """The schema that entries name by ``key``."""
+
+    def settle(self, lane: Lane, position: int) -> None:
+        """Everything up to ``position`` has been delivered."""
+
+
+class _Held(NamedTuple):
+    part: bytes
+    time_ns: int
+    boot: str | None
+
+
+class Feed:
+    """Reads ahead in one lane, within bounds."""
+
+    def __init__(self, lane: Lane, journal: Backlog, dialect: Dialect, clock: Clock) -> None:
+        self._lane = lane
+        self._journal = journal
+        self._dialect = dialect
+        self._clock = clock
+        self.read_to = journal.settled(lane)
+        """Position of the last record read."""
+        self._held: dict[int, _Held] = {}
+        self._held_bytes = 0
+        self._schemas: dict[int, list[Layout]] = {}
+        self._schema_failures: dict[int, int] = {}
+        self._retry_s = float("-inf")
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the journal holds records that may be read now."""
+        return (
+            self._journal.committed(self._lane) > self.read_to
+            and self._held_bytes < HELD_BYTES
+            and self._clock.monotonic() >= self._retry_s
+        )
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the disk refused the last read."""
+        return self._clock.monotonic() < self._retry_s
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """Time of the oldest record read and not settled; None when there is none."""
+        held = next(iter(self._held.values()), None)
+        return None if held is None else held.time_ns
+
+    def load(self) -> list[Item]:
+        """The next records, now held here; none while the disk cannot be read."""
+        goal = self._journal.committed(self._lane)
+        try:
+            entries = self._journal.read(
+                self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
+            )
+            records = [self._record(entry) for entry in entries]
+        except JournalError as error:
+            _log.warning("journal unreadable", lane=self._lane, error=str(error))
+            self._retry_s = self._clock.monotonic() + RETRY_S
+            return []
+        # Behind the last record a committed position may end a frame that is none.
+        self.read_to = entries[-1].position if entries else goal
+        return [self._hold(*pair) for pair in zip(entries, records, strict=True)]
+
+    def payload(self, message: Message) -> bytes:
+        """``message`` as it is published now."""
+        held = [self._held[item.position] for item in message.items]
+        incarnation, device = message.items[0].stream
+        boot = next((record.boot for record in held if record.boot), None)
+        first, last = message.items[0].first, message.items[-1].last
+        origin = Origin(incarnation, boot, device, self._lane, first, last)
+        edge_ns = self._clock.now_ns() - LATE_NS
+        late = [record.time_ns < edge_ns for record in held]
+        return self._dialect.message(origin, [record.part for record in held], late)
+
+    def release(self, position: int) -> None:
+        """Forget what is settled: everything up to ``position``."""
+        done = []
+        for held in self._held:
+            if held > position:
+                break
+            done.append(held)
+        for held in done:
+            self._held_bytes -= len(self._held.pop(held).part)
+
+    def _hold(self, entry: Entry | Damage, record: Record) -> Item:
+        seq = entry.last_seq if isinstance(entry, Damage) else entry.seq
+        body = record.body
+        first = body.seqs[0] if isinstance(body, Gap) and body.seqs is not None else seq
+        part = self._dialect.record(seq, record)
+        self._held[entry.position] = _Held(part, record.time_ns, record.boot or None)
+        self._held_bytes += len(part)
+        size = len(part) + self._dialect.overhead_bytes
+        return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)
+
+    def _record(self, entry: Entry | Damage) -> Record:
+        """What to deliver for ``entry``; a gap in its place when its bytes make no sense."""
+        if isinstance(entry, Damage):
+            return _lost_record(entry)
+        layouts = self._layouts(entry.schema)
+        try:
+            if layouts is not None:
+                return decode(entry.payload, layouts)
+        except ValueError as error:
+            _log.warning("record unreadable", lane=self._lane, seq=entry.seq, error=str(error))
+        at, seq = entry.time_ns, entry.seq
+        return _lost_record(
+            Damage(
+                entry.position,
+                entry.stream,
+                entry.incarnation,
+                seq,
+                seq,
+                at,
+                at,
+                entry.readings,
+            )
+        )
+
+    def _layouts(self, key: int) -> list[Layout] | None:
+        """The schema ``key``; None when it is lost for good.
+
+        Raises:
+            JournalError: It cannot be read now.
+        """
+        if key not in self._schemas:
+            try:
+                self._schemas[key] = decode_schema(self._journal.schema(key))
+            except MsgspecError:
+                return None
+            except JournalError:
+                failures = self._schema_failures.get(key, 0) + 1
+                self._schema_failures[key] = failures
+                if failures < SCHEMA_TRIES:
+                    raise
+                return None
+        return self._schemas[key]
+
+
+def _lost_record(damage: Damage) -> Record:
+    """The gap that is delivered in the place of records nobody can read any more."""
+    gap = Gap(
+        f"corrupt-{damage.first_seq}-{damage.last_seq}",
+        Cause.JOURNAL_CORRUPT,
+        damage.from_ns,
+        damage.to_ns,
+        count=damage.readings,
+        exact=damage.readings is not None,
+        seqs=(damage.first_seq, damage.last_seq),
+    )
+    return Record(damage.to_ns, ClockState.UNSYNCED, None, None, "", gap)

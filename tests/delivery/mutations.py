@@ -1,0 +1,225 @@
+"""Changes to the code that must not go unnoticed, each with the test that must fail."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """Replace ``old`` by ``new`` in ``path``: ``test`` fails."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    test: str
+
+
+_LANE = "gateway/lane.py"
+_WINDOW = "gateway/window.py"
+_MQTT = "gateway/mqtt.py"
+_JSON = "gateway/dialects/json.py"
+_FEED = "gateway/feed.py"
+_ANY = "tests/delivery/test_lane.py::TestAnyBroker"
+_TEST_LANE = "tests/delivery/test_lane.py::"
+_TEST_JSON = "tests/delivery/test_json.py::"
+
+MUTATIONS = [
+    Mutation(
+        "settle too early: in flight counts as delivered",
+        _LANE,
+        "    unacknowledged = [sent.message.key for sent in state.flight]\n",
+        "    unacknowledged: list[int] = []\n",
+        _ANY,
+    ),
+    Mutation(
+        "settle too early: waiting counts as delivered",
+        _LANE,
+        "    unacknowledged += [message.key for message in state.waiting[:1]]\n",
+        "",
+        _ANY,
+    ),
+    Mutation(
+        "settle too early: the oldest unacknowledged record too",
+        _LANE,
+        "bisect_left(state.loaded, min(unacknowledged))",
+        "bisect_left(state.loaded, min(unacknowledged)) + 1",
+        _ANY,
+    ),
+    Mutation(
+        "settle on any acknowledgement",
+        _LANE,
+        "    accepted = event.reason == SUCCESS or (\n",
+        "    accepted = event.reason < 0x80 or (\n",
+        _TEST_LANE + "test_nothing_but_reason_zero_settles",
+    ),
+    Mutation(
+        "a refused message goes to the end of the queue",
+        _LANE,
+        "waiting=_in_order(state.waiting, [message]))",
+        "waiting=(*state.waiting, message))",
+        _ANY,
+    ),
+    Mutation(
+        "a lost message goes to the end of the queue",
+        _LANE,
+        "waiting=_in_order(state.waiting, back))",
+        "waiting=(*state.waiting, *back))",
+        _ANY,
+    ),
+    Mutation(
+        "later pieces of a divided message overtake older ones",
+        _LANE,
+        "waiting = deque(_in_order(waiting, pieces))",
+        "waiting.extendleft(reversed(pieces))",
+        _ANY,
+    ),
+    Mutation(
+        "a refused record is forgotten",
+        _LANE,
+        "    state = replace(state, waiting=_in_order(state.waiting, [message]))\n",
+        "",
+        _ANY,
+    ),
+    Mutation(
+        "the window is not asked",
+        _LANE,
+        "    while waiting and len(taken) < slots:\n",
+        "    while waiting:\n",
+        _ANY,
+    ),
+    Mutation(
+        "records of different streams in one message",
+        _LANE,
+        "opened.get(item.stream)",
+        "next(iter(opened.values()), None)",
+        _ANY,
+    ),
+    Mutation(
+        "no back-off after a refusal",
+        _LANE,
+        "        resume_s=event.now_s + pause,\n",
+        "        resume_s=event.now_s,\n",
+        _TEST_LANE + "test_temporary_refusals_back_off_up_to_a_minute",
+    ),
+    Mutation(
+        "the whole window goes out as a probe",
+        _LANE,
+        "slots = min(tick.slots, 0 if state.flight else 1) if state.probing else tick.slots",
+        "slots = tick.slots",
+        _TEST_LANE
+        + "test_no_subscribers_holds_the_lane_and_probes_with_one_message_every_30_s",
+    ),
+    Mutation(
+        "a lost acknowledgement is waited for without end",
+        _LANE,
+        ">= ACK_TIMEOUT_S:",
+        ">= 1e9:",
+        _TEST_LANE
+        + "test_lost_acknowledgement_gives_up_the_connection_and_sends_from_the_oldest",
+    ),
+    Mutation(
+        "MQTT 3.1.1 settles without consent",
+        _LANE,
+        "mute = not (event.can_refuse or state.policy.accept_v3_acknowledgements)",
+        "mute = False",
+        _TEST_LANE + "test_mqtt_3_without_consent_publishes_nothing_and_says_so",
+    ),
+    Mutation(
+        "a record too large for the broker is sent",
+        _LANE,
+        "        if message.bytes > state.broker_bytes:\n",
+        "        if message.bytes > 1 << 40:\n",
+        _TEST_LANE + "test_record_longer_than_the_broker_takes_is_never_sent",
+    ),
+    Mutation(
+        "the broker's receive maximum is ignored",
+        _WINDOW,
+        "min(self._size >> self.halvings, receive_maximum)",
+        "self._size",
+        "tests/delivery/test_window.py::"
+        "test_in_flight_never_exceeds_window_and_receive_maximum",
+    ),
+    Mutation(
+        "data takes the alarms' share",
+        _WINDOW,
+        "reserve = max(1, self._capacity // 8)",
+        "reserve = 0",
+        "tests/delivery/test_window.py::test_data_never_takes_the_alarms_slots",
+    ),
+    Mutation(
+        "an alarm waits behind data in a tiny window",
+        _WINDOW,
+        "return 0 if alarm_waits else free",
+        "return free",
+        "tests/delivery/test_window.py::test_next_free_slot_of_a_tiny_window_is_the_alarms",
+    ),
+    Mutation(
+        "the reason of a PUBACK is thrown away",
+        _MQTT,
+        "Acknowledged(token, reason.value)",
+        "Acknowledged(token, 0)",
+        "tests/delivery/test_mqtt.py::test_refusal_is_told_with_the_brokers_reason",
+    ),
+    Mutation(
+        "no long pause after a session was taken over",
+        _MQTT,
+        "return TAKEN_OVER_PAUSE_S + pause if reason == TAKEN_OVER else max(0.1, pause)",
+        "return max(0.1, pause)",
+        "tests/delivery/test_deliver.py::test_session_taken_over_is_answered_with_a_long_pause",
+    ),
+    Mutation(
+        "the next broker is never tried",
+        _MQTT,
+        "self._settings.urls[attempt % len(self._settings.urls)]",
+        "self._settings.urls[0]",
+        "tests/delivery/test_mqtt.py::test_next_broker_is_tried_when_one_cannot_be_reached",
+    ),
+    Mutation(
+        "the broker's certificate is not checked",
+        _MQTT,
+        "        context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
+        "        context.check_hostname = False\n        context.verify_mode = ssl.CERT_NONE\n",
+        "tests/interop/test_mosquitto.py::test_broker_that_is_not_the_one_we_trust_is_refused",
+    ),
+    Mutation(
+        "the last value is written under a bad quality",
+        _JSON,
+        "        elif marks[row] >= _BAD:\n            out[row] = None\n",
+        "",
+        _TEST_JSON + "test_last_value_under_a_bad_quality_is_never_written",
+    ),
+    Mutation(
+        "float32 is cut to seven digits without looking",
+        _JSON,
+        "packing.pack(*short) == packing.pack(*column)",
+        "True",
+        _TEST_JSON + "test_float32_is_the_shortest_text_that_reads_back",
+    ),
+    Mutation(
+        "a record delivered late does not say so",
+        _JSON,
+        "_LATE if is_late else _ON_TIME",
+        "_ON_TIME",
+        _TEST_JSON + "test_message_names_its_stream_and_its_seqs",
+    ),
+    Mutation(
+        "records that cannot be read are passed over in silence",
+        _FEED,
+        "        return [self._hold(*pair) for pair in zip(entries, records, strict=True)]\n",
+        "        return [\n            self._hold(e, r)\n"
+        "            for e, r in zip(entries, records, strict=True)\n"
+        "            if isinstance(e, Entry)\n        ]\n",
+        "tests/delivery/test_deliver.py::"
+        "test_records_that_cannot_be_read_become_a_gap_in_their_place",
+    ),
+    Mutation(
+        "records are skipped when the disk cannot be read",
+        _FEED,
+        "            self._retry_s = self._clock.monotonic() + RETRY_S\n",
+        "            self._retry_s = self._clock.monotonic() + RETRY_S\n"
+        "            self.read_to = goal\n",
+        "tests/delivery/test_feed.py::"
+        "test_disk_that_cannot_be_read_is_tried_again_and_nothing_is_skipped",
+    ),
+]

@@ -1,0 +1,175 @@
+"""The whole line in one process: sim devices, the journal on disk, a loopback broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.agent import Agent
+from gateway.clock import Clock
+from gateway.dialects import wire
+from gateway.errors import JournalError
+from gateway.loader import from_text
+from gateway.simulation.broker import Broker
+
+SITE = """
+version: 1
+gateway: {{id: gw}}
+defaults: {{interval: 100ms}}
+links:
+  - name: bench
+    driver: sim
+    devices:
+      - name: pump
+        label: 泵
+        tags: [{{name: flow, address: sine/60, range: [0, 12], unit: m3/h}}]
+mqtt: {{urls: ["{url}"], root: park}}
+journal: {{path: {path}, size: 64MiB, commit: 20ms}}
+"""
+
+
+class Platform:
+    """Everything the broker passed on, decoded."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.lane: list[wire.LaneMessage] = []
+        self.other: dict[str, wire.Message] = {}
+        self._changed = asyncio.Event()
+        broker.listen("park/#", self._receive)
+
+    def _receive(self, topic: str, payload: bytes) -> None:
+        message = wire.parse(topic, payload)
+        if isinstance(message, wire.LaneMessage):
+            self.lane.append(message)
+        else:
+            self.other[topic] = message
+        self._changed.set()
+
+    @property
+    def records(self) -> list[wire.Record]:
+        return [r for m in self.lane if m.lane == "data" for r in m.records]
+
+    async def until(self, fact: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not fact():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[Broker]:
+    broker = Broker()
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+@asynccontextmanager
+async def running(broker: Broker, path: Path) -> AsyncIterator[Agent]:
+    agent = Agent(from_text(SITE.format(url=broker.url, path=path / "journal")), Clock())
+    task = asyncio.get_running_loop().create_task(agent.run())
+    yield agent
+    agent.stop()
+    async with asyncio.timeout(10):
+        await task
+
+
+async def test_what_a_device_shows_reaches_the_broker_in_order(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    async with running(broker, tmp_path):
+        await platform.until(lambda: len(platform.records) >= 5)
+    seqs = [record.seq for record in platform.records]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert all(0 <= (record.values or {})["flow"] <= 12 for record in platform.records)  # type: ignore[operator]
+
+
+async def test_the_platform_is_told_who_is_there_what_the_tags_mean_and_how_far_streams_reach(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    async with running(broker, tmp_path):
+        await platform.until(lambda: "park/gw/heads" in platform.other)
+        status = platform.other["park/gw/status"]
+        assert isinstance(status, wire.Status)
+        assert status.state == "online"
+        schema = platform.other["park/gw/schema/pump"]
+        assert isinstance(schema, wire.Schema)
+        assert (schema.label, schema.tags["flow"].unit) == ("泵", "m3/h")
+    last = platform.other["park/gw/status"]
+    assert isinstance(last, wire.Status)
+    assert last.state == "offline"
+
+
+async def test_while_the_broker_is_away_readings_are_kept_and_come_later_in_order_and_whole(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    async with running(broker, tmp_path) as agent:
+        await platform.until(lambda: len(platform.records) >= 3)
+        await broker.stop()
+        before = len(platform.records)
+        async with asyncio.timeout(10):
+            while agent.backlog() < 10:
+                await asyncio.sleep(0.05)
+        await broker.start()
+        await platform.until(lambda: len(platform.records) >= before + 12)
+    seqs = [record.seq for record in platform.records]
+    assert sorted(set(seqs)) == list(range(1, max(seqs) + 1))
+
+
+async def test_after_a_restart_the_stream_begins_with_the_time_it_was_not_running(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    async with running(broker, tmp_path):
+        await platform.until(lambda: len(platform.records) >= 3)
+    first = platform.lane[-1].incarnation
+    last_seq = platform.records[-1].seq
+    platform.lane.clear()
+    async with running(broker, tmp_path):
+        await platform.until(lambda: len(platform.records) >= 3)
+    gap = platform.records[0].gap
+    assert gap is not None
+    assert gap.cause == "not_running_clean"
+    assert gap.after is not None
+    assert (gap.after.incarnation, gap.after.seq) == (first, last_seq)
+    assert platform.records[0].seq == 1
+
+
+async def test_a_stop_while_the_broker_is_away_loses_nothing(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    await broker.stop()
+    async with running(broker, tmp_path) as agent:
+        async with asyncio.timeout(10):
+            while agent.backlog() < 6:
+                await asyncio.sleep(0.05)
+    await broker.start()
+    async with running(broker, tmp_path):
+        await platform.until(lambda: len({m.incarnation for m in platform.lane}) == 2)
+        await platform.until(lambda: len(platform.lane) >= 4)
+    first = platform.lane[0].incarnation
+    kept = [
+        r.seq
+        for m in platform.lane
+        if m.incarnation == first and m.lane == "data"
+        for r in m.records
+    ]
+    assert kept == list(range(1, len(kept) + 1))
+    assert len(kept) >= 5
+
+
+async def test_two_agents_never_share_a_journal(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as first:
+        while not first.backlog() and not broker.messages:
+            await asyncio.sleep(0.01)
+        site = from_text(SITE.format(url=broker.url, path=tmp_path / "journal"))
+        with pytest.raises(JournalError, match="another instance"):
+            await Agent(site, Clock()).run()

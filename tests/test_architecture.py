@@ -1,0 +1,149 @@
+"""The dependency rule, written as a table and held by a test."""
+
+from __future__ import annotations
+
+import ast
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+EVERYTHING = {"*"}
+WORDS = {"errors", "model", "clock"}
+
+# module (or the package it lies in) → modules of `gateway` it may import; its own package always
+MAY_IMPORT: dict[str, set[str]] = {
+    # the words
+    "gateway": set(),
+    "gateway.model": set(),
+    "gateway.errors": {"model"},  # for a type only
+    "gateway.clock": {"model"},  # for the stamp it gives
+    # what a person writes
+    "gateway.messages": set(),
+    "gateway.notation": {"model"},
+    "gateway.config": {"errors", "model", "notation"},
+    "gateway.series": {"errors"},
+    "gateway.registry": {"driver", "errors"},
+    "gateway.loader": {"config", "driver", "errors", "messages", "model", "notation"}
+    | {"registry", "series"},
+    "gateway.schema": {"config", "driver", "loader", "notation", "registry"},
+    # acquisition
+    "gateway.driver": {"clock", "config", "errors", "model"},
+    "gateway.normalise": {"model"},
+    "gateway.schedule": {"model"},
+    "gateway.division": {"model"},
+    "gateway.link": {"clock", "division", "driver", "errors", "model", "schedule"},
+    "gateway.planning": {"clock", "driver", "loader", "model"},
+    "gateway.forecast": {"clock", "journal", "loader", "model", "planning", "record"},
+    # from readings to the disk
+    "gateway.rules": {"model"},
+    "gateway.coverage": {"model"},
+    "gateway.record": {"model"},
+    "gateway.journal": WORDS,  # bytes only
+    "gateway.intake": WORDS | {"coverage", "journal", "record", "rules"},
+    # from the disk to the broker
+    "gateway.publisher": set(),
+    "gateway.dialects": {"model", "record"},
+    "gateway.lane": {"dialects"},
+    "gateway.window": {"dialects", "model"},
+    "gateway.deliver": WORDS | {"dialects", "journal", "lane", "publisher", "record", "window"},
+    "gateway.mqtt": {"clock", "config", "errors", "publisher"},
+    "gateway.continuity": {"dialects", "model"},
+    # the whole, and those who look at it
+    "gateway.announce": WORDS
+    | {"deliver", "dialects", "intake", "journal", "loader", "publisher"},
+    "gateway.health": WORDS | {"announce", "deliver", "intake", "journal", "link", "publisher"},
+    "gateway.logs": set(),
+    "gateway.simulation": {"model", "normalise"},
+    "gateway.agent": EVERYTHING,
+    "gateway.cli": EVERYTHING,
+    "drivers": {"clock", "config", "driver", "errors", "model", "normalise"},
+}
+
+# library → the only modules that may know it
+ONLY_IN = {
+    "paho": {"gateway.mqtt"},
+    "pymodbus": {"drivers.modbus.transport"},
+    "yaml": {"gateway.loader.yaml_tree"},
+    "rich": {"gateway.cli"},
+    "click": {"gateway.cli"},
+    "pydantic": {"gateway.config", "gateway.notation", "gateway.loader", "gateway.schema"}
+    | {"drivers"},
+}
+
+MODULES = [p for package in ("gateway", "drivers") for p in (ROOT / package).rglob("*.py")]
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Every module imported by ``path``, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "gateway":
+            found.update(f"gateway.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
+def room_of(name: str) -> str:
+    """The entry of the table that ``name`` falls under."""
+    while name not in MAY_IMPORT:
+        name = name.rpartition(".")[0]
+    return name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_module_imports_only_what_the_table_allows(path: Path) -> None:
+    name = name_of(path)
+    room = room_of(name)
+    allowed = MAY_IMPORT[room]
+    for target in imports(path):
+        package, _, rest = target.partition(".")
+        if package == "drivers":
+            assert name.split(".")[:2] == target.split(".")[:2], f"{name} names a driver"
+        elif package == "gateway" and rest and not f"{target}.".startswith(f"{room}."):
+            word = rest.partition(".")[0]
+            assert allowed == EVERYTHING or word in allowed, f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_library_is_known_in_one_room_only(path: Path) -> None:
+    name = name_of(path)
+    for target in imports(path):
+        rooms = ONLY_IN.get(target.partition(".")[0])
+        if rooms is not None:
+            assert any(name == room or name.startswith(f"{room}.") for room in rooms), (
+                f"{name} imports {target}"
+            )
+
+
+def test_nothing_imports_the_agent_or_the_command_line() -> None:
+    for path in MODULES:
+        name = name_of(path)
+        if not name.startswith(("gateway.cli", "gateway.agent")):
+            found = imports(path)
+            assert not any(t.startswith(("gateway.agent", "gateway.cli")) for t in found), name
+
+
+def test_no_file_grows_far_beyond_one_sitting() -> None:
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    del lines["gateway.messages"]  # a catalogue is looked up, not read
+    assert not {name: count for name, count in lines.items() if count > 500}
+
+
+def test_the_wheel_holds_exactly_the_two_packages(tmp_path: Path) -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if ".d" not in top} == {"gateway", "drivers"}

@@ -1,0 +1,146 @@
+"""Readings and gaps together cover all time a device is to be watched."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.coverage import ANNOUNCE_S, Before, Coverage, Item
+from gateway.model import Batch, Block, Cause, Gap, Quality
+from tests.fakes import tags
+
+S = 10**9
+BAD = Quality.BAD_NO_COMMUNICATION
+
+
+def watched(count: int = 1, before: Before | None = None) -> tuple[Coverage, list[Block[None]]]:
+    blocks = [Block("pump", tuple(tags("pump", 2)), 1.0, None) for _ in range(count)]
+    ids = itertools.count(1)
+    return Coverage("pump", blocks, lambda: f"g-{next(ids)}", before, 0), blocks
+
+
+def good(block: Block[None], at_s: float) -> Batch:
+    return Batch(block, int(at_s * S), [1.0] * len(block.tags))
+
+
+def gaps(items: Sequence[Item]) -> list[Gap]:
+    return [item for item in items if isinstance(item, Gap)]
+
+
+def test_a_first_start_begins_without_a_gap() -> None:
+    coverage, (block,) = watched()
+    assert not coverage.readings(good(block, 5))
+
+
+def test_the_first_word_after_a_restart_is_how_long_the_gateway_was_not_running() -> None:
+    coverage, (block,) = watched(before=Before("aa", 41, 2 * S, clean=False))
+    (gap,) = coverage.readings(good(block, 9))
+    assert (gap.cause, gap.from_ns, gap.to_ns) == (Cause.NOT_RUNNING_UNCLEAN, 2 * S, 9 * S)
+    assert gap.after == ("aa", 41)
+    assert gap.tags is None
+    assert (gap.count, gap.exact) == (16, False)
+    assert not coverage.readings(good(block, 10))
+
+
+def test_a_clean_stop_is_called_so_and_is_said_even_when_no_device_answers() -> None:
+    coverage, _ = watched(before=Before("aa", 41, 2 * S, clean=True))
+    first = gaps(coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, 9 * S))[0]
+    assert first.cause is Cause.NOT_RUNNING_CLEAN
+
+
+def test_records_seen_torn_have_a_gap_of_their_own_before_it() -> None:
+    torn = Gap("g-t", Cause.UNCOMMITTED_WINDOW, S, 2 * S, count=4)
+    coverage, (block,) = watched(before=Before("aa", 41, S, clean=False, torn=torn))
+    causes = [gap.cause for gap in coverage.readings(good(block, 9))]
+    assert causes == [Cause.UNCOMMITTED_WINDOW, Cause.NOT_RUNNING_UNCLEAN]
+
+
+def test_an_outage_is_one_bad_image_and_one_gap_that_stays_open_until_readings_return() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 1))
+    items = coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, 2 * S)
+    assert [type(item) for item in items] == [Batch, Gap]
+    opened = gaps(items)[0]
+    assert (opened.from_ns, opened.to_ns, opened.count) == (S, None, None)
+    assert not coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, 3 * S)
+    assert not coverage.watched
+    coverage.polls_missed(block, range(2), Cause.DEVICE_TIMEOUT, 7)
+    (closed,) = coverage.readings(good(block, 9))
+    assert closed.id == opened.id
+    assert (closed.from_ns, closed.to_ns, closed.count, closed.exact) == (S, 9 * S, 14, True)
+
+
+def test_an_open_gap_is_announced_again_every_minute_with_the_same_id() -> None:
+    coverage, _ = watched()
+    opened = gaps(coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, 0))[0]
+    minute = int(ANNOUNCE_S * S)
+    assert not coverage.announce(minute - 1)
+    assert [gap.id for gap in coverage.announce(minute)] == [opened.id]
+    assert not coverage.announce(minute + 1)
+
+
+def test_skipped_polls_between_two_good_ones_are_one_closed_gap_of_that_block() -> None:
+    coverage, (first, second) = watched(2)
+    coverage.readings(good(first, 1))
+    coverage.readings(good(second, 1))
+    coverage.polls_missed(first, range(2), Cause.POLL_OVERRUN, 3)
+    assert not coverage.readings(good(second, 5))
+    (gap,) = coverage.readings(good(first, 5))
+    assert (gap.cause, gap.from_ns, gap.to_ns, gap.count) == (
+        Cause.POLL_OVERRUN,
+        S,
+        5 * S,
+        6,
+    )
+
+
+def test_a_refused_tag_is_named_while_its_neighbours_go_on() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 1))
+    items = coverage.block_missing(block, [1], Cause.DEVICE_REFUSED, BAD, 2 * S)
+    bad, gap = items
+    assert isinstance(bad, Batch)
+    assert isinstance(gap, Gap)
+    assert list(bad.index or ()) == [1]
+    assert gap.tags == ("t1",)
+    neighbour = Batch(block, 3 * S, [1.0], index=[0])
+    assert not coverage.readings(neighbour)
+    assert coverage.watched
+    (closed,) = coverage.readings(Batch(block, 4 * S, [1.0], index=[1]))
+    assert closed.id == gap.id
+
+
+Step = tuple[str, float]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["good", "missing", "late"]), st.floats(0.5, 1.4)),
+        min_size=2,
+        max_size=40,
+    )
+)
+def test_no_hole_is_longer_than_one_and_a_half_intervals(steps: list[Step]) -> None:
+    coverage, (block,) = watched()
+    covered: list[tuple[int, int | None]] = []
+    points: list[int] = []
+    now = 0
+    for what, pause in steps:
+        now += int(pause * S)
+        items: Sequence[Any] = ()
+        if what == "good":
+            items = coverage.readings(good(block, now / S))
+            points.append(now)
+        elif what == "missing":
+            items = coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, now)
+            coverage.polls_missed(block, range(2), Cause.DEVICE_TIMEOUT, 1)
+        else:
+            coverage.polls_missed(block, range(2), Cause.POLL_OVERRUN, 1)
+        covered += [(gap.from_ns, gap.to_ns) for gap in gaps(items)]
+    for before, after in itertools.pairwise(points):
+        hole = after - before > 1.5 * S
+        assert not hole or any(a <= before and b is not None and b >= after for a, b in covered)

@@ -1,0 +1,73 @@
+"""Which readings of a poll are worth a record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.model import Batch, Block, Quality
+from gateway.rules import ImageRule
+from tests.fakes import tags
+
+S = 10**9
+
+
+def rule(count: int = 3, **more: Any) -> tuple[ImageRule, Block[None]]:
+    block = Block("pump", tuple(tags("pump", count, **more)), 1.0, None)
+    return ImageRule(block), block
+
+
+def rows(batch: Batch | None) -> list[int] | None:
+    if batch is None:
+        return None
+    return list(range(len(batch))) if batch.index is None else list(batch.index)
+
+
+def test_without_a_dead_band_every_poll_is_reported() -> None:
+    image, block = rule()
+    for second in range(3):
+        assert image.report(Batch(block, second * S, [1, 1, 1])) is not None
+
+
+def test_with_dead_band_zero_only_what_changed_is_reported() -> None:
+    image, block = rule(deadband=0)
+    assert rows(image.report(Batch(block, 0, [1, 2, 3]))) == [0, 1, 2]
+    assert image.report(Batch(block, S, [1, 2, 3])) is None
+    assert rows(image.report(Batch(block, 2 * S, [1, 9, 3]))) == [1]
+    assert image.report(Batch(block, 3 * S, [1, 9, 3])) is None
+
+
+def test_a_slow_drift_is_measured_against_what_was_last_reported() -> None:
+    image, block = rule(1, deadband=1.0)
+    image.report(Batch(block, 0, [10.0]))
+    assert image.report(Batch(block, S, [10.6])) is None
+    assert image.report(Batch(block, 2 * S, [10.9])) is None
+    assert rows(image.report(Batch(block, 3 * S, [11.1]))) == [0]
+
+
+def test_a_change_of_quality_is_news() -> None:
+    image, block = rule(1, deadband=5)
+    image.report(Batch(block, 0, [1.0]))
+    bad = bytes([Quality.BAD_SENSOR])
+    assert rows(image.report(Batch(block, S, [None], bad))) == [0]
+    assert image.report(Batch(block, 2 * S, [None], bad)) is None
+
+
+def test_everything_is_reported_at_least_every_max_silence_and_after_an_outage() -> None:
+    image, block = rule(deadband=0, max_silence_s=5.0)
+    reported = [image.report(Batch(block, t * S, [1, 1, 1])) for t in range(11)]
+    assert [t for t, batch in enumerate(reported) if batch] == [0, 5, 10]
+    image.forget()
+    assert rows(image.report(Batch(block, 11 * S, [1, 1, 1]))) == [0, 1, 2]
+
+
+def test_a_clock_that_steps_back_does_not_silence_a_block() -> None:
+    image, block = rule(deadband=0)
+    image.report(Batch(block, 100 * S, [1, 1, 1]))
+    assert image.report(Batch(block, 10 * S, [1, 1, 1])) is not None
+
+
+def test_pieces_of_a_block_are_judged_by_the_rows_they_hold() -> None:
+    image, block = rule(deadband=0)
+    image.report(Batch(block, 0, [1, 2, 3]))
+    assert image.report(Batch(block, S, [2], index=[1])) is None
+    assert rows(image.report(Batch(block, 2 * S, [7], index=[2]))) == [2]
