@@ -272,9 +272,7 @@ def _commits_per_s(link: LinkForecast, commit_s: float) -> float:
     for request in link.requests:
         burst_s = bursts.get(request.interval_s, 0.0)
         bursts[request.interval_s] = burst_s + request.time_s / link.usable
-    return sum(
-        (1 + burst_s // commit_s) / interval_s for interval_s, burst_s in bursts.items()
-    )
+    return sum((1 + burst_s // commit_s) / interval_s for interval_s, burst_s in bursts.items())
 
 
 def _mark_bytes(devices: Iterable[str]) -> int:

@@ -549,7 +549,7 @@ CLI: Final[dict[str, tuple[str, str]]] = {
     "unknown_device": ("link `{link}` has no device `{name}`", "链路“{link}”没有设备“{name}”"),
     "unknown_tag": ("device `{device}` has no tag `{name}`", "设备“{device}”没有点位“{name}”"),
     # --- tap ---
-    "tap_listening": ("listening: {url}, {topics}", "正在监听：{url}，{topics}"),
+    "tap_listening": ("listening at {url} to {topics}", "正在监听 {url}：{topics}"),
     "tap_lost": ("not connected: {reason}", "未连接：{reason}"),
     "tap_unreachable": (
         "no broker could be reached; check address, port, user and certificates",
@@ -564,11 +564,6 @@ CLI: Final[dict[str, tuple[str, str]]] = {
         " network; use mqtts://",
         "{url} 未加密，本配置的密码会以明文传输；请使用 mqtts://",
     ),
-    "tap_gap": ("gap", "缺口"),
-    "tap_still_open": ("still open", "仍未结束"),
-    "tap_event": ("event", "事件"),
-    "tap_alarm": ("alarm", "报警"),
-    "tap_status": ("status", "状态"),
     "tap_summary": (
         "records {records}, readings {readings}, gaps {gaps}, duplicates {duplicates}",
         "记录 {records} 条，读数 {readings} 个，缺口 {gaps} 个，重复 {duplicates} 条",

@@ -343,6 +343,7 @@ class _Pipe:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_subscribe = lambda *told: self._subscribed(told[3])
         client.on_message = self._on_message
         return client
 
@@ -435,6 +436,12 @@ class _Pipe:
         token = self._tokens.pop(mid, None)
         if token is not None:
             self._heard.append(Acknowledged(token, reason.value))
+
+    def _subscribed(self, reasons: Sequence[ReasonCode]) -> None:
+        """End at a refusal: nothing would ever come, and nobody would know why."""
+        for reason in reasons:
+            if reason.is_failure:
+                self._end(reason.value, f"subscription refused: {reason}")
 
     def _on_message(self, client: Client, data: object, message: MQTTMessage) -> None:
         self._heard.append(Received(message.topic, bytes(message.payload)))

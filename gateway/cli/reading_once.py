@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.clock import Clock
 from gateway.division import Division
 from gateway.driver import Driver
-from gateway.errors import DeviceError, DeviceSilentError, LinkError
+from gateway.errors import DeviceError, DeviceSilentError, GatewayError, LinkError
 from gateway.model import Batch, Block, Quality, Scalar, Tag
 from gateway.normalise import Normaliser
 
@@ -103,7 +103,7 @@ class LinkProbe:
                 blocks += reversed(await self._settle(blocks.pop()))
         except LinkError as error:
             for block in self._blocks:
-                self._fail(block, str(error), Quality.BAD_NO_COMMUNICATION, keep=True)
+                self._fail(block, str(error), Quality.BAD_NO_COMMUNICATION, only_unread=True)
         finally:
             await self._driver.close()
 
@@ -111,7 +111,7 @@ class LinkProbe:
         """Read ``block``; the halves to read in its place when it is refused as a whole.
 
         Raises:
-            LinkError: The link is gone.
+            LinkError: The link is gone and cannot be opened again.
         """
         device = block.device
         if self._silences[device] >= PATIENCE and device not in self._heard:
@@ -120,18 +120,23 @@ class LinkProbe:
         try:
             await self._read(block)
         except DeviceSilentError as error:
-            self._silences[device] += 1
-            self._fail(block, str(error), error.quality)
-            await self._driver.connect()
+            await self._silent(block, error, error.quality)
         except DeviceError as error:
             self._heard.add(device)
             if error.divisible and len(block.tags) > 1:
                 return self._division.halve(block)
             self._fail(block, str(error), error.quality, answered=True)
+        except LinkError as error:
+            await self._driver.close()
+            await self._silent(block, error, Quality.BAD_NO_COMMUNICATION)
         return []
 
+    async def _silent(self, block: Block[Any], error: GatewayError, quality: Quality) -> None:
+        self._silences[block.device] += 1
+        self._fail(block, str(error), quality)
+        await self._driver.connect()
+
     async def _read(self, block: Block[Any]) -> None:
-        """Ask once more where a broken connection may have been the only fault."""
         asked = self._clock.monotonic()
         batch = await self._driver.read(block)
         elapsed_s = self._clock.monotonic() - asked
@@ -141,7 +146,7 @@ class LinkProbe:
             await self._clock.sleep_until(self._clock.monotonic() + self._driver.pause_s)
 
     def _keep(self, batch: Batch, elapsed_s: float) -> None:
-        raw = [reading for reading in batch.readings()]
+        raw = list(batch.readings())
         tags = [self._tags[reading.tag.device, reading.tag.name] for reading in raw]
         values, quality = Normaliser(tags).apply([reading.value for reading in raw])
         mono = batch.mono_ns
@@ -161,12 +166,12 @@ class LinkProbe:
         quality: Quality,
         *,
         answered: bool = False,
-        keep: bool = False,
+        only_unread: bool = False,
     ) -> None:
-        """Note ``reason`` for the tags of ``block``; with ``keep``, for those not read yet."""
+        """Note ``reason`` for the tags of ``block``, or for those of them not read yet."""
         for tag in block.tags:
             key = tag.device, tag.name
-            if not keep or key not in self._found:
+            if not only_unread or key not in self._found:
                 self._found[key] = Finding(
                     self._name, self._tags[key], quality, answered=answered, reason=reason
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,13 @@ class Line(NamedTuple):
 
     cells: Sequence[str]
     style: str = ""
+
+
+def coloured(words: str, colour: str) -> str:
+    """``words`` in a colour of click, where stdout is a terminal that may be coloured."""
+    if not colour or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return words
+    return click.style(words, fg=colour)
 
 
 def show_table(title: str, heads: Sequence[str], lines: Iterable[Line]) -> None:

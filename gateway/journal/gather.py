@@ -62,6 +62,18 @@ def seal_rows(files: Files, segment: Segment) -> tuple[Row, ...]:
     return seal.rows if seal else ()
 
 
+def lower(expected: Expected, row: Row) -> None:
+    """Expect what ``row`` begins with, even if segments settled as a whole hold it too.
+
+    Power that goes between a gathering and the recycling leaves both copies; once the
+    cursor stands in the gathered one, that one counts.
+    """
+    key = (row.incarnation, row.name)
+    due = expected.get(key)
+    if due is not None and due[0] > row.first_seq:
+        expected[key] = (row.first_seq, row.first_ns)
+
+
 class Gathering:
     """Rewrites the unsealed segments of one lane. Settled records are left out."""
 
@@ -126,6 +138,8 @@ class Gathering:
         if segment.sealed:
             for row in rows:
                 self._seed(row)
+                if self._found.settled >= place(segment.number, HEADER_BYTES):
+                    lower(self._expected, row)
         for frame in self._frames(segment):
             self._take(segment, frame)
         if segment.sealed:

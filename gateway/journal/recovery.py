@@ -29,7 +29,7 @@ from gateway.journal.format import (
     unpack_header,
     unpack_rows,
 )
-from gateway.journal.gather import Gathering, LaneFound, seal_rows
+from gateway.journal.gather import Gathering, LaneFound, lower, seal_rows
 from gateway.journal.pool import Pool
 from gateway.journal.scan import read_seal, walk
 from gateway.journal.segment import DELIVERED, Segment, Tally, place
@@ -123,6 +123,7 @@ class Recovery:
         found.segments.sort(key=lambda segment: segment.number)
         self._pools[found.lane].lent += len(found.segments)
         self._load_cursor(found)
+        _drop_rewritten(found)
 
     def _segment(self, found: LaneFound, name: str, header: Header) -> Segment:
         path = found.folder / name
@@ -280,6 +281,8 @@ class Recovery:
         return settling
 
     def _survey(self, found: LaneFound, segment: Segment, settling: Settling) -> None:
+        for row in seal_rows(self._files, segment):
+            lower(settling.expected, row)
         for frame in self._frames(found, segment):
             if place(segment.number, frame.end) > settling.position:
                 return
@@ -320,6 +323,21 @@ class Recovery:
             )
             for lane, found in self.lanes.items()
         }
+
+
+def _drop_rewritten(found: LaneFound) -> None:
+    """Where a flush failed the records stand again, whole, in a later segment: those count."""
+    first: dict[Key, int] = {}
+    for segment in reversed(found.segments):
+        frames = found.frames.get(segment.number)
+        if frames is None:
+            begins = {(row.incarnation, row.name): row.first_seq for row in segment.rows or ()}
+        else:
+            frames = [f for f in frames if f.seq < first.get(f[2:4], f.seq + 1)]
+            found.frames[segment.number] = frames
+            begins = {f[2:4]: f.seq for f in reversed(frames) if f.kind in DELIVERED}
+        for key, seq in begins.items():
+            first[key] = min(seq, first.get(key, seq))
 
 
 def _tally(lane: Lane, frames: Iterable[Frame]) -> Tally:

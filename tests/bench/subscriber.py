@@ -10,7 +10,6 @@ clock) and the moment its message came out of the socket here, on the same machi
 from __future__ import annotations
 
 import json
-import os
 import re
 import select
 import socket
@@ -97,11 +96,11 @@ def take(buffer: bytearray, tally: Tally, now_ns: int) -> None:
 
 
 def main() -> None:
-    """Count until stdin closes; each line read is answered with the tally, which starts anew."""
+    """Count until stdin closes; each line read is answered with the tally so far."""
     sock, buffer, tally = connect(int(sys.argv[1])), bytearray(), Tally()
     print(json.dumps({"ready": True}), flush=True)
     while True:
-        readable, _, _ = select.select([sock, 0], [], [])
+        readable, _, _ = select.select([sock, sys.stdin], [], [])
         if sock in readable:
             data = sock.recv(_CHUNK)
             now_ns = time.monotonic_ns()
@@ -109,8 +108,8 @@ def main() -> None:
                 sys.exit("the broker has closed the connection")
             buffer += data
             take(buffer, tally, now_ns)
-        if 0 in readable:
-            if not os.read(0, 100):
+        if sys.stdin in readable:
+            if not sys.stdin.readline():
                 return
             print(tally.text(), flush=True)
             tally = Tally()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -159,7 +159,13 @@ class AnyBroker(RuleBasedStateMachine):
 
 
 TestAnyBroker = AnyBroker.TestCase
-TestAnyBroker.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+# Without shrinking: a failure of a long run would be shrunk for minutes.
+TestAnyBroker.settings = settings(
+    max_examples=80,
+    stateful_step_count=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 
 
 def items(count: int, size: int = 100, stream: lane.Stream = STREAMS[0]) -> list[Item]:

@@ -12,19 +12,29 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tests.faults import storage
 from tests.faults.brokers import Loopback, Mosquitto
+from tests.faults.encoding import Function
 from tests.faults.plant import HOSTILE
-from tests.faults.site import Site
+from tests.faults.site import Series, Site
 from tests.faults.stage import Stage
 
 Act = Callable[[Stage, random.Random, float], None]
 
 SITE = Site()
+WIDE = Site(
+    units=(1, 2, 3, 4, 5),
+    series=(Series("q", Function.INPUT, 20_000, 1000),),
+    interval_s=0.1,
+    journal_mib=24,
+)
 LIARS = Site(units=tuple(range(1, 2 + len(HOSTILE))))
 """Unit 1 is honest; of the others each can tell one kind of lie."""
 DOWN = frozenset({"not_running_unclean", "not_running_clean", "uncommitted_window"})
 UNANSWERED = frozenset({"device_timeout", "late_reply_discarded", "poll_overrun"})
 REJECTED = UNANSWERED | {"protocol_violation", "device_exception"}
+QUARANTINED = frozenset({"quarantined"})
+CORRUPT = frozenset({"journal_corrupt"})
 REFUSED = UNANSWERED | {"device_refused", "device_exception"}
 
 
@@ -205,6 +215,21 @@ def refusals(stage: Stage, _rng: random.Random, seconds: float) -> None:
         stage.facts.healed_ns.append(broker.command(do="well"))
 
 
+def refusal_for_good(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    broker = _loopback(stage)
+    topic = f"{stage.site.root}/{stage.site.gateway}/data/d2"
+    stage.wait(0.5)
+    broker.command(do="faults", refuse={topic: 0x87})
+    stage.wait(seconds)
+    stage.facts.healed_ns.append(broker.command(do="well"))
+
+
+def poison(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    broker = _loopback(stage)
+    broker.command(do="poison", marker='"seq":25,')
+    stage.wait(seconds)
+
+
 def small_window(stage: Stage, rng: random.Random, seconds: float) -> None:
     broker_away(stage, rng, seconds)
 
@@ -243,6 +268,23 @@ FAULTS = {
               receive_maximum=2),
         Fault("M5", "temporary refusals of one topic", refusals, broker=Loopback, seconds=6,
               drain_s=60),
+        Fault("M5q", "one topic is refused for its own sake", refusal_for_good, QUARANTINED,
+              QUARANTINED, broker=Loopback, seconds=6, drain_s=60),
+        Fault("M10", "a record on which the broker disconnects", poison, QUARANTINED,
+              QUARANTINED, broker=Loopback, seconds=5, drain_s=90),
+        Fault("S2", "kill -9 at a system call", storage.kill_at_calls, DOWN, DOWN, seconds=10),
+        Fault("S7", "a bit flips in an unsettled record", storage.flipped_bits,
+              DOWN | CORRUPT, CORRUPT, seconds=4),
+        Fault("S8", "a segment with unsettled records is deleted", storage.deleted_segment,
+              DOWN | CORRUPT, CORRUPT, seconds=4),
+        Fault("S10", "the broker is away for longer than the journal can hold",
+              storage.full_pool, frozenset({"journal_evicted", "poll_overrun"}),
+              frozenset({"journal_evicted"}), WIDE, seconds=60, drain_s=120),
+        Fault("S12", "fdatasync fails once", storage.sync_fails_once, DOWN),
+        Fault("S12x", "fdatasync fails for ever", storage.sync_fails_for_ever,
+              DOWN | {"storage_failed"}),
+        Fault("S13", "writes fail with ENOSPC", storage.write_fails, DOWN),
+        Fault("S15", "fdatasync takes 0.7 s", storage.slow_disk, DOWN),
         Fault("P1", "one unit of three is silent", silent_unit, UNANSWERED, UNANSWERED),
         Fault("P2", "replies after the timeout with transaction id 0", late_reply, REJECTED,
               REJECTED),

@@ -16,6 +16,7 @@ HOLE_SLACK_NS = 100_000_000
 EDGE_NS = 2_000_000
 """Civil times carry microseconds, and this machine's clock may be slewed during a run."""
 FRESH_NS = 30_000_000_000
+COUNT_SLACK = 0.05
 
 Times = dict[tuple[str, ...], list[int]]
 
@@ -75,6 +76,7 @@ def check_gaps(site: Site, evidence: Evidence, facts: Facts) -> Iterator[Violati
         for gap in closed_gaps(evidence, device, facts):
             if not gap.stands_for:
                 yield from _check_gap(device, gap, times, facts)
+                yield from _check_count(site, device, gap)
 
 
 def _check_gap(device: str, gap: Span, times: Times, facts: Facts) -> Iterator[Violation]:
@@ -96,6 +98,21 @@ def _check_gap(device: str, gap: Span, times: Times, facts: Facts) -> Iterator[V
                 f"{device} gap {gap.id} {gap.cause} {span} over {len(inside)} readings "
                 f"of {names[0]}… at {at_s} s",
             )
+
+
+def _check_count(site: Site, device: str, gap: Span) -> Iterator[Violation]:
+    """The count agrees with the polls that were due inside the gap, give or take one."""
+    if gap.count is None:
+        return
+    tags = len(site.devices[device]) if gap.tags is None else len(gap.tags)
+    polls = gap.count / tags
+    due = (gap.to_ns - gap.from_ns) / 1e9 / site.interval_s - 1
+    if polls < due - 1 - due * COUNT_SLACK or (
+        gap.exact and polls > due + 1 + due * COUNT_SLACK
+    ):
+        kind = "exactly" if gap.exact else "at most"
+        text = f"says {kind} {gap.count}: {polls:.1f} polls of {tags} tags, {due:.1f} were due"
+        yield Violation("I8", f"{device} gap {gap.id} {gap.cause} {text}")
 
 
 def check_fresh(site: Site, evidence: Evidence, facts: Facts) -> Iterator[Violation]:

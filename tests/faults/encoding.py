@@ -38,6 +38,7 @@ class Function(IntEnum):
 
 REGION = 10_000
 TYPES = ("uint16", "uint32", "uint64", "float32")
+_FORMAT = {"uint32": "I", "uint64": "Q", "float32": "f"}
 WIDTH = {"bool": 1, "uint16": 1, "uint32": 2, "uint64": 4, "float32": 2}
 
 
@@ -87,5 +88,10 @@ def payload(unit: int, function: int, address: int, count: int, tick: int) -> by
     if Function(function).is_bits:
         bits = sum((mix(unit, function, a, tick) & 1) << i for i, a in enumerate(span))
         return bits.to_bytes((count + 7) // 8, "little")
+    kind = type_at(function, address)
+    width = WIDTH[kind]
+    if kind != "uint16" and address % width == count % width == 0:
+        values = [value_at(unit, function, a, tick) for a in span[::width]]
+        return struct.pack(f">{len(values)}{_FORMAT[kind]}", *values)
     words = [register_at(unit, function, a, tick) for a in span]
     return struct.pack(f">{count}H", *words)

@@ -42,6 +42,9 @@ class Facts:
     notes: list[str] = field(default_factory=list)
     """What went wrong with the run itself, such as an exit status."""
 
+    disk_failed: bool = False
+    """The disk took nothing for a while; what was answered then need not be durable."""
+
     @property
     def end_ns(self) -> int:
         """When the last agent was told to end."""
@@ -65,4 +68,5 @@ def load(path: Path) -> Facts:
         raw["healed_ns"],
         [Sample(**sample) for sample in raw["samples"]],
         raw["notes"],
+        raw["disk_failed"],
     )

@@ -34,6 +34,12 @@ def accepted_keys(journal: Path) -> set[Key]:
     }
 
 
+def placed_frames(path: Path) -> list[tuple[int, int]]:
+    """Where each record of a segment begins and ends in its file."""
+    found = frames(path.read_bytes())
+    return [(frame.at, frame.end) for frame in found if frame.kind in _DELIVERED]
+
+
 def frames(segment: bytes) -> Iterator[Frame]:
     """Every intact frame of one segment; none where its header is not."""
     header = unpack_header(segment)

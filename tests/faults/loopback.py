@@ -1,7 +1,8 @@
 """The broker of gateway/simulation in a process of its own.
 
 Commands: ``{"do": "faults", NAME: VALUE, …}`` sets fields of its `Faults`; ``"cut"``
-resets every connection; ``"well"`` ends all faults.
+resets every connection; ``"poison"`` has a ``marker`` on which it disconnects;
+``"well"`` ends all faults.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import asyncio
 
 from gateway.simulation.broker import Broker, Faults
 from tests.faults.control import Command, obey, say
+
+MALFORMED = 0x81
 
 
 async def main() -> None:
@@ -30,6 +33,8 @@ async def main() -> None:
         do = command.pop("do")
         if do == "well":
             broker.faults = Faults()
+        elif do == "poison":
+            broker.faults.poison = {command["marker"].encode(): MALFORMED}
         elif do == "cut":
             broker.cut()
         else:

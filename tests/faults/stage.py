@@ -29,6 +29,8 @@ STOP_S = 5.0
 """How long the agent may take to end after SIGTERM."""
 SAMPLE_S = 0.25
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_STRACE = ("strace", "-D", "-f", "-qq", "-o", "/dev/null")
+"""-D: the agent stays our child, and strace hangs on from the side."""
 
 
 def agent_command() -> list[str]:
@@ -68,6 +70,11 @@ class Stage:
     def _file(self, name: str) -> Path:
         return self.directory / {"yaml": "gateway.yaml"}.get(name, name)
 
+    @property
+    def journal(self) -> Path:
+        """Where the agent keeps its journal."""
+        return self._file("journal")
+
     def __enter__(self) -> Stage:
         """Start everything but the agent."""
         try:
@@ -90,9 +97,7 @@ class Stage:
         self._child(module("recorder", *options), "recorder.err").answer()
         self._tail = recorder.Tail(received)
         self._file("yaml").write_text(
-            self.site.yaml(
-                plant_port=plant_port, broker_port=relay_port, journal=self._file("journal")
-            )
+            self.site.yaml(plant_port=plant_port, broker_port=relay_port, journal=self.journal)
         )
         self.facts.offset_ns = time.time_ns() - time.monotonic_ns()
 
@@ -119,19 +124,35 @@ class Stage:
         for child in reversed(self._children):
             child.close()
 
-    def start(self) -> None:
-        """Start the agent."""
-        os.environ.setdefault("RUNTIME_DIRECTORY", str(self.directory))
-        self._agent = Child(self._agent_argv, self._file("agent.err"), talks=False)
+    def start(self, inject: str | None = None) -> None:
+        """Start the agent; ``inject``: a fault in its system calls, as strace(1) writes it."""
+        argv = self._agent_argv
+        if inject is not None:
+            trace = f"trace={inject.partition(':')[0]}"
+            argv = [*_STRACE, "-e", trace, "-e", f"inject={inject}", *argv]
+        self._agent = Child(argv, self._file("agent.err"), talks=False)
         self.facts.lives.append(Life(time.monotonic_ns()))
+
+    def until_dead(self, limit_s: float) -> bool:
+        """Wait for the agent to be killed by what was injected; False when it lives on."""
+        deadline = time.monotonic() + limit_s
+        while self._agent is not None and self._agent.running:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        self._died()
+        return True
 
     def kill(self) -> None:
         """SIGKILL the agent."""
+        self._running_agent().kill()
+        self._died()
+
+    def _died(self) -> None:
+        """Note the death, and what the journal held at that moment."""
         life = self.facts.lives[-1]
-        agent = self._running_agent()
         life.ended_ns, life.killed = time.monotonic_ns(), True
-        agent.kill()
-        self._accepted |= accepted_keys(self._file("journal"))
+        self._accepted |= accepted_keys(self.journal)
 
     def terminate(self) -> None:
         """SIGTERM the agent; it owes exit 0 within 5 s."""
@@ -169,7 +190,7 @@ class Stage:
             rss_pages * _PAGE,
             len(list((process / "task").iterdir())),
             len(list((process / "fd").iterdir())),
-            sum(f.stat().st_blocks * 512 for f in self._file("journal").rglob("*")),
+            sum(f.stat().st_blocks * 512 for f in self.journal.rglob("*")),
         )
 
     def fault(self, kind: str, **fields: object) -> None:
@@ -241,7 +262,7 @@ class Stage:
     def verdict(self, bounds: Bounds | None = None) -> Verdict:
         """What the checker says of the whole run."""
         wires = wirelog.read(self._file("wire.bin"))
-        accepted = self._accepted | accepted_keys(self._file("journal"))
+        accepted = self._accepted | accepted_keys(self.journal)
         return judge(self.site, wires, self.evidence(), self.facts, accepted, bounds)
 
     def agent_tail(self, lines: int = 25) -> str:

@@ -176,7 +176,7 @@ def _gap(name: str, cause: str, from_s: float, to_s: float) -> dict[str, Any]:
         "tags": "*",
         "from": utc(from_s),
         "to": utc(to_s),
-        "count": 8,
+        "count": 4 * round((to_s - from_s) / SITE.interval_s - 1),
         "count_is": "at_most",
     }
 

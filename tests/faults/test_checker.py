@@ -67,6 +67,7 @@ def test_a_durable_reply_that_only_the_restart_explains_breaks_i1() -> None:
             story.drop(FIRST, seq)
         story.accepted = [key for key in story.accepted if key.stream.incarnation == SECOND]
         gap = story.gap("not_running_unclean")
+        gap["count"] = 40
         gap["from"], gap["after"] = utc(5.504), {"incarnation": FIRST, "seq": 12}
 
     assert broken_by(lose) == ["I1"]
@@ -235,6 +236,17 @@ def test_a_gap_over_delivered_readings_breaks_i8() -> None:
         story.gap("device_timeout")["from"] = utc(11.0)
 
     assert broken_by(overreach) == ["I8"]
+
+
+def test_a_gap_that_counts_too_few_breaks_i8() -> None:
+    assert broken_by(lambda story: story.gap("device_timeout").update(count=4)) == ["I8"]
+
+
+def test_an_exact_count_that_is_too_high_breaks_i8() -> None:
+    def exaggerate(story: Story) -> None:
+        story.gap("device_timeout").update(count=99, count_is="exact")
+
+    assert broken_by(exaggerate) == ["I8"]
 
 
 def test_an_open_gap_that_was_closed_later_counts_as_closed() -> None:

@@ -148,6 +148,8 @@ def _check_lost(
     site: Site, replies: dict[str, Replies], evidence: Evidence, facts: Facts
 ) -> Iterator[Violation]:
     """Replies that were surely durable, never arrived, and that only the restart explains."""
+    if facts.disk_failed:
+        return
     durable_ns = int(site.commit_s * 1e9) + COMMIT_SLACK_NS
     kills = [life.ended_ns for life in facts.lives if life.killed]
     for device, known in replies.items():
@@ -176,6 +178,8 @@ class Span:
     tags: tuple[str, ...] | None
     from_ns: int
     to_ns: int
+    count: int | None
+    exact: bool
     stands_for: bool
     """It replaces stored records; the same readings may have arrived before."""
 
@@ -200,6 +204,8 @@ def _span(gap: dict[str, Any], facts: Facts) -> Span:
         None if gap["tags"] == "*" else tuple(gap["tags"]),
         instant_ns(gap["from"]) - facts.offset_ns,
         facts.end_ns if to is None else instant_ns(to) - facts.offset_ns,
+        gap["count"],
+        gap["count_is"] == "exact",
         bool(gap.get("seqs")),
     )
 

@@ -45,6 +45,7 @@ class FakeFile:
         assert not self.node.failed_sync, "synced again after a failed sync"
         try:
             self.disk.touch()
+            self.disk.touch_sync()
         except OSError:
             self.node.failed_sync = True
             raise
@@ -67,6 +68,8 @@ class FakeDisk:
         self.honours_sync = honours_sync
         self.failing = 0
         """So many of the next writes and syncs fail."""
+        self.failing_syncs = 0
+        """So many of the next syncs fail."""
         self.fuse: int | None = None
         """So many more changes until the power goes."""
         self.syncs = 0
@@ -84,11 +87,17 @@ class FakeDisk:
             self.failing -= 1
             raise OSError(errno.EIO, "Input/output error")
 
+    def touch_sync(self) -> None:
+        if self.failing_syncs:
+            self.failing_syncs -= 1
+            raise OSError(errno.EIO, "Input/output error")
+
     def open(self, path: Path, *, create: bool = False) -> File:
         if path not in self.names_seen:
             if not create:
                 raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
             self._move(None, path, Node())
+        self.names_seen[path].failed_sync = False  # opened anew, it will be written anew
         return FakeFile(self, self.names_seen[path])
 
     def names(self, folder: Path) -> list[str]:

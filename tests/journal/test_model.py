@@ -24,6 +24,7 @@ from tests.journal.rig import StillClock, close, commit, open_journal, read, sma
 
 LANES = st.sampled_from((Lane.DATA, Lane.DATA, Lane.ALARM))
 STREAMS = st.sampled_from(("a", "b", "device-c"))
+SIZES = st.one_of(st.integers(0, 60), st.integers(0, 3000))
 Key = tuple[Lane, str, str, int]
 """Lane, incarnation, stream, seq."""
 
@@ -44,7 +45,7 @@ class Machine(RuleBasedStateMachine):
         self.number = 0
         self.journal: Journal = open_journal(small(), self.clock, self.disk)
 
-    @rule(lane=LANES, stream=STREAMS, size=st.integers(0, 3000), covers=st.booleans())
+    @rule(lane=LANES, stream=STREAMS, size=SIZES, covers=st.booleans())
     def append(self, lane: Lane, stream: str, size: int, covers: bool) -> None:
         self.clock.pass_s(1)
         self.number += 1
@@ -79,12 +80,12 @@ class Machine(RuleBasedStateMachine):
         self.accepted.update(done)
         self.waiting = [key for key in self.waiting if key[0] is not lane]
 
-    @rule(failures=st.integers(1, 6), lane=LANES)
-    def commit_on_a_failing_disk(self, failures: int, lane: Lane) -> None:
-        self.disk.failing = failures
+    @rule(failures=st.integers(0, 6), syncs=st.integers(0, 3), lane=LANES)
+    def commit_on_a_failing_disk(self, failures: int, syncs: int, lane: Lane) -> None:
+        self.disk.failing, self.disk.failing_syncs = failures, syncs
         if commit(self.journal, lane):
             self.accept(lane)
-        self.disk.failing = 0
+        self.disk.failing = self.disk.failing_syncs = 0
 
     @rule(lane=LANES, part=st.floats(0, 1))
     def settle(self, lane: Lane, part: float) -> None:

@@ -1,0 +1,141 @@
+"""The bench: ``python -m tests.bench [--quick] [--only NAME] [--json FILE]``.
+
+    stages    CPU of each stage alone              disk    the journal's writes
+    line      end to end, 100,000 tags             memory  1,000 and 10,000 tags
+    latency   D of 20 ms, and a plant that takes 10 ms for each answer
+
+Use a machine that does nothing else; two cores are enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench import disk, line, stages, table
+from tests.bench.children import mosquitto
+from tests.bench.line import Figures
+from tests.bench.site import PER_BLOCK, WIDTH, Site
+
+SECTIONS = ("stages", "disk", "line", "memory", "latency")
+TYPES = tuple(WIDTH)
+_SLOW_CONNECTIONS = 2
+"""A unit has 80 blocks a second: with answers of 10 ms one socket would be full."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    quick: bool
+
+    @property
+    def warm_s(self) -> int:
+        return 3 if self.quick else 5
+
+    @property
+    def window_s(self) -> int:
+        return 5 if self.quick else 10
+
+    @property
+    def effort(self) -> stages.Effort:
+        return stages.Effort(3, 5, 1500, 150) if self.quick else stages.Effort()
+
+    @property
+    def loops(self) -> list[str]:
+        every = list(stages.runners())
+        return every[-1:] if self.quick else every
+
+    def runs(self, section: str) -> Iterator[tuple[Site, str]]:
+        """The end-to-end runs of one section."""
+        best = self.loops[-1]
+        if section == "line":
+            changes = (1.0,) if self.quick else (1.0, 0.01)
+            for kind in TYPES:
+                for changing in changes:
+                    for loop in self.loops:
+                        yield Site(type=kind, changing=changing), loop
+        elif section == "memory":
+            for tags in (1_000,) if self.quick else (1_000, 10_000):
+                yield Site(tags=tags), best
+        elif section == "latency":
+            yield Site(tags=10_000, commit_ms=20), best
+            if self.quick:
+                return
+            yield Site(commit_ms=20), best
+            yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS), best
+            yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS, commit_ms=20), best
+
+
+def main() -> None:
+    """Measure, print tables, and say how it stands with the marks."""
+    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under 90 s, less exact")
+    parser.add_argument("--only", choices=SECTIONS, action="append")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    plan, wanted = Plan(options.quick), options.only or SECTIONS
+    found: dict[str, Any] = {"machine": machine()}
+    table.say(f"{found['machine']}\n")
+    if "stages" in wanted:
+        found["stages"] = _stages(plan)
+    if "disk" in wanted:
+        found["disk"] = _disk(plan)
+    runs = _runs(plan, [name for name in SECTIONS if name in wanted])
+    found["runs"] = [run.as_dict() for run in runs]
+    table.marks(runs)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def machine() -> str:
+    """What it was measured on."""
+    broker = mosquitto() or "the simulated broker (no mosquitto here)"
+    return (
+        f"Python {platform.python_version()}, {platform.system()} {platform.release()}, "
+        f"{platform.machine()}, broker: {broker}, "
+        f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+    )
+
+
+def _stages(plan: Plan) -> dict[str, dict[str, float]]:
+    """ns per reading of each stage, by kind of plant."""
+    found = {}
+    for kind in TYPES:
+        for changing in (1.0, 0.01):
+            tags = 10_000 // WIDTH[kind]
+            site = Site(tags, kind, changing)
+            found[table.kind(site)] = stages.measure(site, plan.effort)
+    table.stages(found, PER_BLOCK)
+    return found
+
+
+def _disk(plan: Plan) -> list[dict[str, Any]]:
+    seconds = 2.0 if plan.quick else 5.0
+    paces = [(250, 800), (250, 8), (20, 800), (250, None)]
+    found = [asyncio.run(disk.measure(ms, seconds, pace)) for ms, pace in paces]
+    table.disk(found)
+    return [asdict(writes) for writes in found]
+
+
+def _runs(plan: Plan, sections: list[str]) -> list[Figures]:
+    found = []
+    todo = [run for section in sections for run in plan.runs(section)]
+    if todo:
+        table.runs_head()
+    for site, loop in todo:
+        figures = line.measure(site, loop, warm_s=plan.warm_s, window_s=plan.window_s)
+        table.run(figures)
+        found.append(figures)
+    return found
+
+
+if __name__ == "__main__":
+    main()

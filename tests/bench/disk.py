@@ -1,0 +1,161 @@
+"""What the journal does to the disk, and how fast it takes records.
+
+Write amplification is said three ways, each over the bytes of the records themselves:
+as handed to ``pwrite``, as 4 KiB pages touched (what a file system has to send to the
+medium), and as sectors the block device counted meanwhile (whole machine, so other
+programs count too; it includes the file system's own journal).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.clock import Clock
+from gateway.journal import Journal, Settings
+from gateway.journal.files import DiskFile, DiskFiles, File
+from gateway.model import Lane
+
+RECORD_BYTES = 312
+"""A record of 125 int16: header and column."""
+READINGS = 125
+_PAGE = 4096
+_SECTOR = 512
+
+
+class _Meter:
+    """What went to the disk."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Count from 0."""
+        self.bytes = self.pages = self.flushes = 0
+
+    def wrote(self, offset: int, size: int) -> None:
+        self.bytes += size
+        self.pages += (offset + size - 1) // _PAGE - offset // _PAGE + 1
+
+
+class _MeteredFile(DiskFile):
+    def __init__(self, fd: int, meter: _Meter) -> None:
+        super().__init__(fd)
+        self._meter = meter
+
+    def write(self, data: bytes, offset: int) -> None:
+        super().write(data, offset)
+        self._meter.wrote(offset, len(data))
+
+    def sync(self) -> None:
+        super().sync()
+        self._meter.flushes += 1
+
+
+class _MeteredFiles(DiskFiles):
+    def __init__(self) -> None:
+        self.meter = _Meter()
+
+    def open(self, path: Path, *, create: bool = False) -> File:
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        # What is written while the pool is made is no record's doing.
+        meter = _Meter() if create else self.meter
+        return _MeteredFile(os.open(path, flags, 0o600), meter)
+
+
+@dataclass(frozen=True)
+class Writes:
+    """One pace of appending."""
+
+    commit_ms: int
+    records_s: float
+    commits_s: float
+    commit_ms_taken: float
+    """How long the last commit took."""
+    pwrite: float
+    pages: float
+    device: float | None
+    """Amplification, as above; None where the device is not known."""
+    cpu_us: float
+    """CPU per record, append and commit."""
+
+
+async def measure(commit_ms: int, seconds: float, pace: int | None) -> Writes:
+    """Append ``pace`` records a second, in bursts each second; None: as fast as it goes."""
+    files, clock = _MeteredFiles(), Clock()
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name:
+        settings = Settings(Path(name) / "journal", 32 << 20, commit_s=commit_ms / 1000)
+        journal = Journal.open(
+            settings, gateway="bench", schema=b"bench", clock=clock, boot=clock.boot_id(),
+            config="0" * 16, files=files,
+        )  # fmt: skip
+        journal.start(lambda lane: _settle(journal, lane))
+        while journal.stats().reserved_bytes < _whole(settings):
+            await asyncio.sleep(0.05)
+        meter = files.meter
+        meter.start()
+        begun, used = time.monotonic(), time.process_time()
+        commits, sectors = journal.stats().commits, _sectors(Path(name))
+        records = await _append(journal, seconds, pace)
+        await journal.durable(Lane.DATA)
+        took, used = time.monotonic() - begun, time.process_time() - used
+        stats, after = journal.stats(), _sectors(Path(name))
+        size = records * RECORD_BYTES
+        await journal.close(clean=True)
+    return Writes(
+        commit_ms,
+        records / took,
+        (stats.commits - commits) / took,
+        stats.lanes[Lane.DATA].last_commit_s * 1000,
+        meter.bytes / size,
+        meter.pages * _PAGE / size,
+        None if sectors is None or after is None else (after - sectors) * _SECTOR / size,
+        used / records * 1e6,
+    )
+
+
+async def _append(journal: Journal, seconds: float, pace: int | None) -> int:
+    """Records appended; without a pace, as long as the journal takes them at once."""
+    payload, clock, records = os.urandom(RECORD_BYTES), Clock(), 0
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        due = time.monotonic() + 1.0
+        for _ in range(pace or 200):
+            journal.append(
+                Lane.DATA, f"d{records // 80 % 10}", payload, time_ns=clock.now_ns(),
+                readings=READINGS, covers=True,
+            )  # fmt: skip
+            records += 1
+        if pace is None:
+            await journal.durable(Lane.DATA)
+        else:
+            await clock.sleep_until(due)
+    return records
+
+
+def _settle(journal: Journal, lane: Lane) -> None:
+    """As delivery would, so that segments are recycled."""
+    position = journal.settled(lane)
+    while entries := journal.read(lane, position, max_bytes=1 << 16, max_records=1000):
+        position = entries[-1].position
+    journal.settle(lane, position)
+
+
+def _whole(settings: Settings) -> int:
+    """Bytes of the pool when it has grown up."""
+    return sum(settings.quota(lane) * settings.segment_bytes(lane) for lane in Lane)
+
+
+def _sectors(folder: Path) -> int | None:
+    """Sectors written so far to the device that holds ``folder``."""
+    number = folder.stat().st_dev
+    name = f"{os.major(number)}:{os.minor(number)}"
+    for line in Path("/proc/diskstats").read_text().splitlines():
+        fields = line.split()
+        if f"{fields[0]}:{fields[1]}" == name:
+            return int(fields[9])
+    return None
