@@ -7,6 +7,10 @@ import shutil
 from collections import Counter
 
 import pytest
+from hypothesis import Phase, settings
+
+# A mutation is to be noticed, not explained: no search for the smallest example.
+settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
 
 _ABSENT = "is not installed"
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,12 +16,14 @@ from drivers.modbus.settings import ModbusLink
 from drivers.modbus.simulator import Faults, serve
 from gateway.dialects.wire import LaneMessage
 from gateway.loader import load
+from gateway.simulation import packets
 from gateway.simulation.broker import Broker
 from tests import cli_stage
 from tests.cli_stage import device, end, modbus_link, running, tidegate, write_site
 from tests.test_continuity import gap, message, plain, values
 
 ROOT = "park/v1"
+NOT_AUTHORISED = 0x87
 TK101 = device(
     "tk101",
     1,
@@ -59,7 +61,15 @@ def send(broker: Broker, *messages: LaneMessage) -> None:
         assert broker.publish(topic, msgspec.json.encode(one), qos=1)
 
 
-async def stop(process: Process) -> cli_stage.Ended:
+def all_acknowledged(broker: Broker) -> bool:
+    """Whether each client has taken in what was sent to it."""
+    sessions = [client._session for client in broker._clients]
+    return not any(session.unacknowledged for session in sessions if session)
+
+
+async def stop(broker: Broker, process: Process) -> cli_stage.Ended:
+    """Ctrl-C, once everything sent has been heard."""
+    await until(lambda: all_acknowledged(broker))
     process.send_signal(signal.SIGINT)
     return await end(process)
 
@@ -75,7 +85,7 @@ async def test_what_the_agent_delivers_is_complete(broker: Broker, tmp_path: Pat
                 await until(lambda: broker.messages > 12)
                 agent.send_signal(signal.SIGTERM)
                 assert (await end(agent)).code == 0
-            heard = await stop(tap)
+            heard = await stop(broker, tap)
     assert heard.code == 0, heard
     assert "tk101 #1" in heard.out
     assert "level=7 flow=7" in heard.out
@@ -90,7 +100,7 @@ async def test_a_lost_message_is_found_and_the_exit_code_is_1(broker: Broker) ->
         await until(lambda: broker.connections == 1)
         await until_heard(broker)
         send(broker, plain(1, 3), plain(6, 7), plain(6, 7))
-        heard = await stop(tap)
+        heard = await stop(broker, tap)
     assert heard.code == 1
     assert "g1/data/tk101 1a1a1a1a: missing 4..5 (2 records)" in heard.out
     assert "continuity: MISSING 2 records" in heard.out
@@ -101,7 +111,7 @@ async def test_without_check_loss_is_not_judged(broker: Broker) -> None:
     async with running("tap", broker.url, "--root", ROOT) as tap:
         await until_heard(broker)
         send(broker, plain(1, 3), plain(6, 7))
-        heard = await stop(tap)
+        heard = await stop(broker, tap)
     assert heard.code == 0
     assert "missing" not in heard.out.lower()
 
@@ -116,7 +126,7 @@ async def test_a_gap_quality_and_lateness_are_readable(broker: Broker) -> None:
     async with running("tap", broker.url, "--root", ROOT) as tap:
         await until_heard(broker)
         send(broker, message(gap(1, count=120, count_is="at_most"), bad))
-        heard = await stop(tap)
+        heard = await stop(broker, tap)
     assert "tk101 #1 gap journal_evicted tags=* " in heard.out
     assert "readings=<=120" in heard.out
     assert "tk101 #2 late clock=unsynced level=-(bad.sensor)" in heard.out
@@ -127,7 +137,7 @@ async def test_json_is_one_object_a_line_with_findings_and_summary(broker: Broke
     async with running(*arguments) as tap:
         await until_heard(broker)
         send(broker, plain(1, 1), plain(3, 3))
-        heard = await stop(tap)
+        heard = await stop(broker, tap)
     lines = [json.loads(line) for line in heard.out.splitlines()]
     records = [line for line in lines if "seq" in line]
     (finding,) = [line for line in lines if line.get("finding") == "missing"]
@@ -140,9 +150,9 @@ async def test_json_is_one_object_a_line_with_findings_and_summary(broker: Broke
 async def test_a_message_on_the_topic_of_another_stream_is_wrong(broker: Broker) -> None:
     async with running("tap", broker.url, "--root", ROOT, "--check") as tap:
         await until_heard(broker)
-        broker.publish(f"{ROOT}/g1/data/tk102", msgspec.json.encode(plain(1, 1)))
-        broker.publish(f"{ROOT}/g1/data/tk102", b"{}")
-        heard = await stop(tap)
+        broker.publish(f"{ROOT}/g1/data/tk102", msgspec.json.encode(plain(1, 1)), qos=1)
+        broker.publish(f"{ROOT}/g1/data/tk102", b"{}", qos=1)
+        heard = await stop(broker, tap)
     assert heard.code == 1
     assert "the message is of g1/data/tk101" in heard.out
     assert "wrong messages" in heard.out
@@ -151,8 +161,8 @@ async def test_a_message_on_the_topic_of_another_stream_is_wrong(broker: Broker)
 async def test_a_retained_message_that_is_taken_back_is_no_message(broker: Broker) -> None:
     async with running("tap", broker.url, "--root", ROOT, "--check") as tap:
         await until_heard(broker)
-        broker.publish(f"{ROOT}/g1/status", b"", retain=True)
-        heard = await stop(tap)
+        broker.publish(f"{ROOT}/g1/status", b"", qos=1, retain=True)
+        heard = await stop(broker, tap)
     assert heard.code == 0
     assert "unreadable" not in heard.out
 
@@ -167,7 +177,7 @@ async def test_its_client_id_is_its_own(broker: Broker, tmp_path: Path) -> None:
     file = write_site(tmp_path, modbus_link(1, TK101), broker=broker.url)
     async with running("tap", "-c", file) as one, running("tap", "-c", file) as other:
         await until(lambda: broker.connections == 2)
-        ended = [await stop(one), await stop(other)]
+        ended = [await stop(broker, one), await stop(broker, other)]
     assert not any("not connected" in heard.err for heard in ended)
 
 
@@ -179,7 +189,7 @@ async def test_after_its_own_reconnect_it_does_not_blame_the_gateway(broker: Bro
         await until(lambda: broker.connections == 2)
         await until_heard(broker)
         send(broker, plain(9, 9))
-        heard = await stop(tap)
+        heard = await stop(broker, tap)
     assert heard.code == 0
     assert "connected again" in heard.err
 
@@ -189,6 +199,19 @@ async def test_without_any_broker_the_exit_code_is_69(broker: Broker) -> None:
     heard = await tidegate("tap", broker.url, "--seconds", "0.5")
     assert heard.code == 69
     assert "not connected" in heard.err
+
+
+async def test_a_refused_subscription_is_told(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suback = packets.suback
+
+    def refuse(packet_id: int, codes: Sequence[int], version: int) -> bytes:
+        return suback(packet_id, [NOT_AUTHORISED] * len(codes), version)
+
+    monkeypatch.setattr(packets, "suback", refuse)
+    heard = await tidegate("tap", broker.url, "--seconds", "1")
+    assert "subscription refused: Not authorized" in heard.err
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,12 @@ async def _demo(seconds: float | None, lang: str, log: Log | None) -> None:
 
 def _conclude(stage: Stage) -> None:
     """The last line, and the exit code."""
-    platform, seen = stage.platform, stage.platform.continuity
+    seen = stage.platform.continuity
     click.echo(
-        f"delivered={platform.readings} lost={seen.missing}"
+        f"delivered={seen.readings} lost={seen.missing}"
         f" duplicates={seen.duplicates} gaps={seen.gaps}"
     )
-    if seen.missing or not platform.readings:
+    if not seen.lossless or not seen.readings:
         sys.exit(1)
 
 
@@ -114,10 +114,10 @@ async def _lines(stage: Stage, stop: asyncio.Event) -> None:
             async with asyncio.timeout(1.0):
                 await stop.wait()
         second += 1
-        platform = stage.platform
+        seen, devices = stage.platform.continuity, len(stage.platform.devices)
         click.echo(
-            f"second={second} delivered={platform.readings} devices={len(platform.newest)}"
-            f" lost={platform.continuity.missing} gaps={platform.continuity.gaps}"
+            f"second={second} delivered={seen.readings} devices={devices}"
+            f" lost={seen.missing} gaps={seen.gaps}"
         )
 
 

@@ -9,9 +9,12 @@ import asyncio
 import tempfile
 from collections import deque
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
+
+from msgspec import UNSET
 
 from gateway.agent import Agent
 from gateway.cli.simulate import start
@@ -20,6 +23,7 @@ from gateway.continuity import Continuity
 from gateway.dialects import wire
 from gateway.driver import Simulation
 from gateway.loader import Site, from_text
+from gateway.model import Scalar
 from gateway.simulation.broker import Broker
 
 RECENT = 8
@@ -41,35 +45,47 @@ class Log:
         """Nothing waits."""
 
 
+@dataclass(slots=True)
+class Shown:
+    """What the platform knows of one device."""
+
+    time: str = ""
+    values: dict[str, Scalar] = field(default_factory=dict)
+    quality: dict[str, str] = field(default_factory=dict)
+    """Of the tags that are not good."""
+
+
 class Platform:
     """The other side of the broker: what arrived, and whether anything is missing."""
 
     def __init__(self) -> None:
         self.continuity = Continuity()
-        self.newest: dict[str, wire.Record] = {}
-        """Device → its newest record with values."""
+        self.devices: dict[str, Shown] = {}
         self.gaps: deque[tuple[str, wire.Gap]] = deque(maxlen=RECENT)
-        self.readings = 0
         self.arrived = asyncio.Event()
 
     def receive(self, topic: str, payload: bytes) -> None:
         """Take in one message."""
         message = wire.parse(topic, payload)
-        if not isinstance(message, wire.LaneMessage):
-            return
-        self.continuity.message(message)
-        for record in message.records:
-            self._record(message.device, record)
+        if isinstance(message, wire.Heads):
+            self.continuity.heads("demo", message)
+        if isinstance(message, wire.LaneMessage):
+            self.continuity.message(message)
+            for record in message.records:
+                self._record(message.device, record)
 
     def _record(self, device: str, record: wire.Record) -> None:
-        if record.gap is not None:
+        if record.gap is not UNSET:
             self.gaps.append((device, record.gap))
-        if record.values is not None:
-            self.readings += len(record.values)
-            known = self.newest.get(device)
-            if known is None or known.time <= record.time:
-                self.newest[device] = record
-            self.arrived.set()
+        if record.values is UNSET:
+            return
+        shown = self.devices.setdefault(device, Shown())
+        shown.time = max(shown.time, record.time)
+        shown.values.update(record.values)
+        for name in record.values:
+            shown.quality.pop(name, None)
+        shown.quality.update({} if record.quality is UNSET else record.quality)
+        self.arrived.set()
 
 
 class Stage:
@@ -98,7 +114,7 @@ class Stage:
             "/nonexistent": str(Path(folder, "journal")),
         }
         for link in self.site.links:
-            simulation = await start(link, self._lang)
+            simulation = await start(link, 0, self._lang)
             self.simulations[link.config.name] = simulation
             urls[getattr(link.config, "url", "")] = simulation.url
         self.site = _demo_site(urls)

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.demo_stage import Log, Stage
+from gateway.cli.demo_stage import Log, Shown, Stage
 from gateway.dialects import wire
 from gateway.messages import text
 from gateway.model import Scalar
@@ -31,24 +31,25 @@ def _devices(stage: Stage, lang: str) -> Table:
         table.add_column(text(code, lang), overflow="ellipsis", no_wrap=True)
     for link in stage.site.links:
         for device in link.config.devices:
-            record = stage.platform.newest.get(device.name)
-            time, values = ("", "") if record is None else (record.time[11:23], _values(record))
-            table.add_row(device.name, time, values, stage.faults.get(device.name, ""))
+            shown = stage.platform.devices.get(device.name, Shown())
+            fault = stage.faults.get(device.name, "")
+            table.add_row(device.name, shown.time[11:23], _values(shown), fault)
     return table
 
 
-def _values(record: wire.Record) -> str:
-    values = record.values or {}
-    quality = record.quality or {}
-    shown = [
-        f"{name} {_short(value)}{'' if name not in quality else ' ' + quality[name]}"
-        for name, value in list(values.items())[:SHOWN_TAGS]
+def _values(shown: Shown) -> str:
+    """The first few tags, those that are not good with their quality."""
+    parts = [
+        " ".join((name, _short(value), shown.quality.get(name, ""))).rstrip()
+        for name, value in list(shown.values.items())[:SHOWN_TAGS]
     ]
-    more = len(values) - len(shown)
-    return "  ".join(shown) + (f"  +{more}" if more > 0 else "")
+    more = len(shown.values) - len(parts)
+    return "  ".join(parts) + (f"  +{more}" if more > 0 else "")
 
 
 def _short(value: Scalar) -> str:
+    if value is None:
+        return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -61,7 +62,7 @@ def _way(stage: Stage, lang: str) -> Table:
     grid.add_row(
         Text(broker, style="green" if stage.broker_up else "bold red"),
         text("demo_backlog", lang, records=backlog),
-        text("demo_delivered", lang, readings=stage.platform.readings),
+        text("demo_delivered", lang, readings=seen.readings),
         Text(f"lost={seen.missing}", style="bold red" if seen.missing else "green"),
         f"duplicates={seen.duplicates}",
         f"gaps={seen.gaps}",

@@ -47,7 +47,7 @@ def lang_option(function: CallableT) -> CallableT:
 
 
 def site_or_exit(file: Path, lang: str) -> Site:
-    """The configuration in ``file``; with mistakes, they are named and the program ends (78)."""
+    """The configuration in ``file``; mistakes are named and end the program with 78."""
     from gateway.loader import inspect
 
     site, problems = inspect(file)

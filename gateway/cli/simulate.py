@@ -61,7 +61,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    running = [(link, await start(link, lang)) for link in site.links]
+    running = [(link, await start(link, _loopback_port(link), lang)) for link in site.links]
     for link, simulation in running:
         name, devices = link.config.name, len(link.config.devices)
         click.echo(f"{name}: {simulation.url} ({devices} devices, {len(link.tags)} tags)")
@@ -80,15 +80,13 @@ async def _serve(
             await simulation.stop()
 
 
-async def start(link: LinkSite, lang: str) -> Simulation:
-    """The devices of ``link``, listening; a port that is taken ends the program."""
+async def start(link: LinkSite, port: int, lang: str) -> Simulation:
+    """The devices of ``link``, listening; a port that cannot be had ends the program."""
     from gateway.errors import ConnectError
     from gateway.simulation.waves import value_of
 
     try:
-        return await link.driver.simulate(
-            link.config, link.tags, value_of, _loopback_port(link)
-        )
+        return await link.driver.simulate(link.config, link.tags, value_of, port)
     except NotImplementedError:
         fail(text("simulate_none", lang, link=link.config.name, driver=link.config.driver))
     except ConnectError as error:

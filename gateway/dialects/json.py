@@ -252,9 +252,9 @@ def _short_columns(values: Sequence[Scalar], columns: str) -> Sequence[Scalar]:
     return out
 
 
-@lru_cache(maxsize=256)
-def _formats(width: int) -> tuple[str, struct.Struct]:
-    return "[" + ",".join(["%.7g"] * width) + "]", struct.Struct(f"<{width}f")
+@lru_cache(maxsize=1024)
+def _formats(width: int, digits: int) -> tuple[str, struct.Struct]:
+    return "[" + ",".join([f"%.{digits}g"] * width) + "]", struct.Struct(f"<{width}f")
 
 
 def shortest(column: Sequence[float]) -> list[float]:
@@ -262,29 +262,46 @@ def shortest(column: Sequence[float]) -> list[float]:
 
     column: finite values that a float32 holds exactly.
     """
-    form, packing = _formats(len(column))
-    text = form % tuple(column)
-    short = _floats(text)
-    # Seven digits are the shortest text if they read back, but where float32 is coarser
-    # than seven digits: in [2**-10, 0.001), and possibly where an exponent is written.
-    if (
-        "e" not in text
-        and "0.0009" not in text
-        and packing.pack(*short) == packing.pack(*column)
-    ):
+    short = _with_digits(column, 7)
+    sizes = list(map(abs, column))
+    # Only outside can float32 be coarser than seven digits, so that fewer may do.
+    if min(sizes) < 1e-3 or max(sizes) >= 1e7:
+        for row, value in enumerate(column):
+            if not 1e-3 <= abs(value) < 1e7:
+                short[row] = _fewer_digits(value, short[row]) if value else value
+    return short
+
+
+def _with_digits(column: Sequence[float], digits: int) -> list[float]:
+    """``column`` in ``digits`` digits, in more where these do not read back."""
+    form, packing = _formats(len(column), digits)
+    short = _floats(form % tuple(column))
+    if digits == _ALWAYS_ENOUGH:
         return short
-    return [_shortest(value) for value in column]
+    back = packing.unpack(packing.pack(*short))
+    if back != tuple(column):
+        rows = [row for row, (b, v) in enumerate(zip(back, column, strict=True)) if b != v]
+        longer = _with_digits([column[row] for row in rows], digits + 1)
+        for row, value in zip(rows, longer, strict=True):
+            short[row] = value
+    return short
 
 
-def _shortest(value: float) -> float:
+def _fewer_digits(value: float, short: float) -> float:
+    """``value`` in at most six digits if these read back, else ``short``."""
     want = _FLOAT32.pack(value)
-    for digits in range(1, 10):
-        short = float(f"{value:.{digits}g}")
-        if abs(short) < _FLOAT32_OVERFLOW and _FLOAT32.pack(short) == want:
-            return short
-    return value
+    if not _reads_back(float(f"{value:.6g}"), want):
+        return short
+    texts = (float(f"{value:.{digits}g}") for digits in range(1, 7))
+    return next(text for text in texts if _reads_back(text, want))
 
 
+def _reads_back(text: float, want: bytes) -> bool:
+    return abs(text) < _FLOAT32_OVERFLOW and _FLOAT32.pack(text) == want
+
+
+_ALWAYS_ENOUGH: Final = 9
+"""Digits that name every float32 (IEEE 754-2019, 5.12.2)."""
 _FLOAT32_OVERFLOW: Final = 3.4028235677973366e38
 """From here on a double rounds to infinity as a float32 (2**128 - 2**103)."""
 

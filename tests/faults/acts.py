@@ -25,7 +25,7 @@ SITE = Site()
 WIDE = Site(
     units=(1, 2, 3, 4, 5),
     series=(Series("q", Function.INPUT, 20_000, 1000),),
-    interval_s=0.1,
+    interval_s=0.2,
     journal_mib=24,
 )
 LIARS = Site(units=tuple(range(1, 2 + len(HOSTILE))))
@@ -279,7 +279,7 @@ FAULTS = {
               DOWN | CORRUPT, CORRUPT, seconds=4),
         Fault("S10", "the broker is away for longer than the journal can hold",
               storage.full_pool, frozenset({"journal_evicted", "poll_overrun"}),
-              frozenset({"journal_evicted"}), WIDE, seconds=60, drain_s=120),
+              frozenset({"journal_evicted"}), WIDE, seconds=100, drain_s=120),
         Fault("S12", "fdatasync fails once", storage.sync_fails_once, DOWN),
         Fault("S12x", "fdatasync fails for ever", storage.sync_fails_for_ever,
               DOWN | {"storage_failed"}),

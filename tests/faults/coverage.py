@@ -17,6 +17,8 @@ EDGE_NS = 2_000_000
 """Civil times carry microseconds, and this machine's clock may be slewed during a run."""
 FRESH_NS = 30_000_000_000
 COUNT_SLACK = 0.05
+ONE_POLL = 1.25
+"""A poll may be up to a quarter of an interval from its place."""
 
 Times = dict[tuple[str, ...], list[int]]
 
@@ -107,8 +109,8 @@ def _check_count(site: Site, device: str, gap: Span) -> Iterator[Violation]:
     tags = len(site.devices[device]) if gap.tags is None else len(gap.tags)
     polls = gap.count / tags
     due = (gap.to_ns - gap.from_ns) / 1e9 / site.interval_s - 1
-    if polls < due - 1 - due * COUNT_SLACK or (
-        gap.exact and polls > due + 1 + due * COUNT_SLACK
+    if polls < due - ONE_POLL - due * COUNT_SLACK or (
+        gap.exact and polls > due + ONE_POLL + due * COUNT_SLACK
     ):
         kind = "exactly" if gap.exact else "at most"
         text = f"says {kind} {gap.count}: {polls:.1f} polls of {tags} tags, {due:.1f} were due"

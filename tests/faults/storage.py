@@ -11,6 +11,8 @@ from tests.faults.journaldump import placed_frames
 from tests.faults.stage import Stage
 
 Damage = Callable[[Path, list[tuple[int, int]]], object]
+_PADDING = 7
+"""At most so many bytes at the end of a frame mean nothing."""
 KILL_AT = ("fdatasync", "pwrite64", "openat", "rename", "unlink")
 """System calls at which the agent is killed (S2)."""
 
@@ -84,7 +86,8 @@ def _oldest(lane: Path) -> tuple[Path, list[tuple[int, int]]]:
 
 
 def _flip(path: Path, frame: tuple[int, int], rng: random.Random) -> None:
-    at = rng.randrange(*frame)
+    begin, end = frame
+    at = rng.randrange(begin, end - _PADDING)
     with path.open("r+b") as segment:
         segment.seek(at)
         (byte,) = segment.read(1)
