@@ -550,6 +550,11 @@ CLI: Final[dict[str, tuple[str, str]]] = {
     "unknown_tag": ("device `{device}` has no tag `{name}`", "设备“{device}”没有点位“{name}”"),
     # --- tap ---
     "tap_listening": ("listening at {url} to {topics}", "正在监听 {url}：{topics}"),
+    "tap_counts": (
+        "to the broker this is a subscriber: what the agent publishes now counts as delivered,"
+        " even while the platform is away",
+        "对代理服务器而言这也是一个订阅者：即使平台不在线，网关此时发布的数据也算已送达",
+    ),
     "tap_lost": ("not connected: {reason}", "未连接：{reason}"),
     "tap_unreachable": (
         "no broker could be reached; check address, port, user and certificates",

@@ -173,6 +173,11 @@ async def test_it_stops_after_the_seconds_given_with_a_summary(broker: Broker) -
     assert "records 0, readings 0" in heard.out
 
 
+async def test_it_warns_that_it_counts_as_a_subscriber(broker: Broker) -> None:
+    heard = await tidegate("tap", broker.url, "--seconds", "0.1")
+    assert "counts as delivered, even while the platform is away" in heard.err
+
+
 async def test_its_client_id_is_its_own(broker: Broker, tmp_path: Path) -> None:
     file = write_site(tmp_path, modbus_link(1, TK101), broker=broker.url)
     async with running("tap", "-c", file) as one, running("tap", "-c", file) as other:

@@ -6,11 +6,13 @@ import random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.continuity import Continuity, Finding, Kind
 from gateway.dialects.wire import Heads, LaneMessage
+from gateway.messages import LANGUAGES, text
 
 RUN, NEXT_RUN = "1a" * 16, "2b" * 16
 TIME = "2026-11-22T03:04:05.123456Z"
@@ -193,6 +195,13 @@ def test_after_an_interruption_of_the_watch_a_jump_is_not_judged() -> None:
     check.rejoined()
     assert check.message(plain(100, 101)) == []
     assert check.missing == 1
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_finding_has_words(kind: Kind, lang: str) -> None:
+    told = text(f"finding_{kind}", lang, stream="s", first=1, last=2, count=2, reason="r")
+    assert "1..2" in told
 
 
 @given(st.integers(1, 40), st.sets(st.integers(1, 40)), st.randoms(use_true_random=False))

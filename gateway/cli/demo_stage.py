@@ -17,7 +17,7 @@ from typing import Self
 from msgspec import UNSET
 
 from gateway.agent import Agent
-from gateway.cli.simulate import start
+from gateway.cli.simulate import redirected, start, url_of
 from gateway.clock import Clock
 from gateway.continuity import Continuity
 from gateway.dialects import wire
@@ -116,7 +116,7 @@ class Stage:
         for link in self.site.links:
             simulation = await start(link, 0, self._lang)
             self.simulations[link.config.name] = simulation
-            urls[getattr(link.config, "url", "")] = simulation.url
+            urls[url_of(link)] = simulation.url
         self.site = _demo_site(urls)
         tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self.agent = Agent(self.site, Clock())
@@ -155,6 +155,4 @@ class Stage:
 
 def _demo_site(urls: dict[str, str]) -> Site:
     text = files("gateway.simulation").joinpath("demo.yaml").read_text()
-    for written, real in urls.items():
-        text = text.replace(written, real)
-    return from_text(text, "demo.yaml")
+    return from_text(redirected(text, urls), "demo.yaml")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,16 +95,23 @@ async def start(link: LinkSite, port: int, lang: str) -> Simulation:
 
 
 def _write(out: Path, file: Path, running: list[tuple[LinkSite, Simulation]]) -> None:
-    out.write_text(redirected(file.read_text(), running))
+    urls = {url_of(link): simulation.url for link, simulation in running}
+    out.write_text(redirected(file.read_text(), urls))
 
 
-def redirected(yaml: str, running: list[tuple[LinkSite, Simulation]]) -> str:
-    """The text of a configuration with the urls of simulated links in place of its own."""
-    for link, simulation in running:
-        url = getattr(link.config, "url", None)
-        if url is not None:
-            yaml = yaml.replace(url, simulation.url)
-    return yaml
+def redirected(yaml: str, urls: Mapping[str, str]) -> str:
+    """The text of a configuration with each url (or path) that is a key of ``urls`` replaced.
+
+    In one pass and only whole: ``…:502`` is not found in ``…:5020``.
+    """
+    keys = sorted((re.escape(key) for key in urls if key), key=len, reverse=True)
+    whole = re.compile(rf"(?:{'|'.join(keys)})(?![\w.:/-])")
+    return whole.sub(lambda found: urls[found[0]], yaml) if keys else yaml
+
+
+def url_of(link: LinkSite) -> str:
+    """The url of ``link``; empty for a driver that has none."""
+    return getattr(link.config, "url", "")
 
 
 def _loopback_port(link: LinkSite) -> int:
@@ -112,7 +120,7 @@ def _loopback_port(link: LinkSite) -> int:
 
     from gateway.config import is_loopback
 
-    parts = urlsplit(getattr(link.config, "url", ""))
+    parts = urlsplit(url_of(link))
     return (parts.port or 0) if is_loopback(parts.hostname or "") else 0
 
 

@@ -68,8 +68,11 @@ def command(
 
     Without URL, the brokers, root and credentials of the configuration are used, and only
     its gateway is heard; with URL, every gateway under the root. It has a client id of its
-    own and takes nothing away from the agent or the platform. Exit code 0: ended, nothing
-    missing. 1: --check found loss. 69: no broker could be reached.
+    own, so it never takes over a session. Exit code 0: ended, nothing missing. 1: --check
+    found loss. 69: no broker could be reached.
+
+    To the broker it is a subscriber like any other. While the platform is away and tap is
+    not, the broker says of each record that it was delivered, and the agent believes it.
 
     \b
     Examples:
@@ -90,6 +93,7 @@ def command(
     filters = ", ".join(source.settings.subscriptions)
     told = text("tap_listening", lang, url=source.settings.urls[0], topics=filters)
     click.echo(told, err=True)
+    click.echo(text("tap_counts", lang), err=True)
 
     async def work() -> None:
         await until_interrupted(listen(source, listener), seconds=seconds)

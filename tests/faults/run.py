@@ -82,7 +82,7 @@ def perform(
             _act(stage, fault, random.Random(seed), seconds or fault.seconds)
         except StageError as error:
             stage.facts.notes.append(str(error))
-            stage.kill()
+            stage.give_up()
         verdict = stage.verdict(bounds)
         evidence = stage.evidence()
     causes = Counter(_causes(evidence))

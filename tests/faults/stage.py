@@ -148,6 +148,12 @@ class Stage:
         self._running_agent().kill()
         self._died()
 
+    def give_up(self) -> None:
+        """Note that the run ends here, with an agent that lives or not."""
+        if self._agent is not None:
+            self._agent.kill()
+            self._died()
+
     def _died(self) -> None:
         """Note the death, and what the journal held at that moment."""
         life = self.facts.lives[-1]
