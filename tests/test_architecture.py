@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.series": {"errors"},
     "gateway.registry": {"driver", "errors"},
     "gateway.loader": {"config", "driver", "errors", "messages", "model", "notation"}
-    | {"registry", "series"},
+    | {"registry", "series", "site"},
+    "gateway.site": {"config", "driver", "model"},
     "gateway.schema": {"config", "driver", "loader", "notation", "registry"},
     # acquisition
     "gateway.driver": {"clock", "config", "errors", "model"},
