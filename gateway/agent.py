@@ -188,6 +188,8 @@ class Line:
             clean=recovered.clean,
             first_start=recovered.first_start,
         )
+        if any(link.alarms for link in self._site.links):
+            log.warning("alarm limits are not evaluated in this version")
         self.intake.start()
         fields = {
             "version": VERSION,

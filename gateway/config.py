@@ -373,7 +373,7 @@ class MqttConfig(Model):
     tls: TlsConfig | None = None
     """Certificates; without it those of the system."""
     delivery: Literal["puback", "receipt"] = "puback"
-    """Who acknowledges: the broker, or the platform with receipts."""
+    """Who acknowledges: the broker. `receipt` (the platform) is not in this version."""
     no_subscribers: Literal["hold", "accept"] = "hold"
     """When the broker says that nobody listens; `accept` is for the bench."""
     accept_v3_acknowledgements: StrictBool = False
@@ -387,6 +387,8 @@ class MqttConfig(Model):
     def _consistent(self) -> Self:
         if not _TOPIC.fullmatch(self.root):
             raise wrong("not_a_topic", "root", value=self.root)
+        if self.delivery == "receipt":
+            raise wrong("receipts_to_come", "delivery")
         for position, url in enumerate(self.urls):
             self._check_url(position, url)
         if (

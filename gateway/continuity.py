@@ -13,7 +13,7 @@ After `rejoined` nothing is known of what passed meanwhile, and it is not judged
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -158,7 +158,7 @@ class Continuity:
             what = list(seqs.take(*span(record)))
             found += [Finding(kind, stream, first, last) for kind, first, last in what]
             self._count(stream, record, what)
-        return found
+        return joined(found)
 
     def unreadable(self) -> None:
         """A message came that is not of the wire format; what it held will be missing."""
@@ -239,6 +239,18 @@ class Continuity:
             self.readings += len(record.values)
         if record.gap is not UNSET:
             self._gap_ids.add((stream, record.gap.id))
+
+
+def joined(findings: Iterable[Finding]) -> list[Finding]:
+    """The same with neighbours of one kind told as one."""
+    out: list[Finding] = []
+    for finding in findings:
+        before = out[-1] if out else None
+        if before and before[:2] == finding[:2] and before.last + 1 == finding.first:
+            out[-1] = before._replace(last=finding.last)
+        else:
+            out.append(finding)
+    return out
 
 
 def span(record: Record) -> tuple[int, int]:

@@ -230,6 +230,10 @@ CONFIG: Final[dict[str, tuple[str, str]]] = {
         "MQTT 3.1.1 的确认不能说明消息已被接受；若可接受，请设置"
         " `accept_v3_acknowledgements: true`，否则使用版本 5",
     ),
+    "receipts_to_come": (
+        "this version settles by the broker's acknowledgement only; write `delivery: puback`",
+        "本版本只支持以代理确认为准；请写 `delivery: puback`",
+    ),
     "unknown_timezone": (
         "there is no time zone `{value}`; e.g. Asia/Shanghai",
         "没有时区“{value}”；例如 Asia/Shanghai",

@@ -201,6 +201,9 @@ class MqttPublisher:
             await asyncio.to_thread(pipe.connect, self._credentials(), will)
         except BrokerDownError as error:
             return Lost(None, str(error))
+        except asyncio.CancelledError:
+            pipe.abandon()
+            raise
         try:
             return await self._serve(pipe, tell)
         finally:
@@ -254,6 +257,7 @@ class _Pipe:
         self._housekeeping: asyncio.TimerHandle | None = None
         self._is_due = False
         self._ended = False
+        self._is_abandoned = False
 
     def connect(self, credentials: Credentials | None, will: tuple[str, bytes] | None) -> None:
         """Resolve, open, shake hands, send CONNECT. Blocks: for a worker thread.
@@ -272,10 +276,19 @@ class _Pipe:
                 client.will_set(will[0], will[1], qos=1, retain=True)
             port = url.port or _DEFAULT_PORT[url.scheme]
             self._dial(url.hostname or "", port)
+            if self._is_abandoned:
+                self.abandon()
         except (OSError, ValueError) as error:
             if context is not None and context.made is not None:
                 context.made.close()
             raise BrokerDownError(f"{self._url}: {error}") from error
+
+    def abandon(self) -> None:
+        """Nobody waits for `connect` any more: close what it opened, or will open."""
+        self._is_abandoned = True
+        opened = self._client.socket()
+        if opened is not None:
+            opened.close()
 
     def attach(self) -> None:
         """Serve the socket from now on in the running loop."""

@@ -262,6 +262,8 @@ def shortest(column: Sequence[float]) -> list[float]:
 
     column: finite values that a float32 holds exactly.
     """
+    if not column:
+        return []
     short = _with_digits(column, 7)
     sizes = list(map(abs, column))
     # Only outside can float32 be coarser than seven digits, so that fewer may do.
