@@ -183,6 +183,32 @@ def paused(stage: Stage, _rng: random.Random, seconds: float) -> None:
     stage.resume_agent()
 
 
+def nemesis(stage: Stage, rng: random.Random, seconds: float) -> None:
+    """Everything at once, in an order the seed decides."""
+    for piece_s in _pieces(seconds, rng, 2.0):
+        stage.wait(piece_s)
+        unit = rng.choice(stage.site.units)
+        move = rng.choice(("kill", "terminate", "cut", "plant", "freeze", "fault", "fault"))
+        if move in ("kill", "terminate"):
+            stage.kill() if move == "kill" else stage.terminate()
+            stage.start()
+        elif move == "cut":
+            stage.cut()
+        elif move == "plant":
+            stage.plant.command(do="close")
+            stage.plant.command(do="listen")
+        elif move == "freeze":
+            stage.plant.command(do=rng.choice(("freeze", "thaw")))
+        else:
+            kind = rng.choice(("silent", "late_tid_0", "exception", *HOSTILE))
+            stage.fault(kind, units=[unit], delay_s=stage.site.timeout_s * 1.3)
+        if rng.random() < 0.4:
+            stage.restore()
+            stage.heal()
+    stage.restore()
+    stage.heal()
+
+
 def _mistreat(stage: Stage, seconds: float, kind: str, **fields: object) -> None:
     stage.wait(min(1.5, seconds / 3))
     stage.fault(kind, **fields)
@@ -295,6 +321,8 @@ FAULTS = {
         Fault("P9", "the plant closes its port", plant_away, UNANSWERED, UNANSWERED),
         Fault("P10", "one unit answers slowly", slow_plant, UNANSWERED),
         Fault("frozen", "values stand still", frozen_values),
+        Fault("L12", "kills, cuts and lies in random order", nemesis, DOWN | REJECTED,
+              seconds=40, drain_s=60),
         Fault("T4", "the agent is paused", paused, UNANSWERED, UNANSWERED),
     )
 }  # fmt: skip

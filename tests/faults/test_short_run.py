@@ -14,13 +14,12 @@ from tests.faults.brokers import Loopback
 from tests.faults.run import perform
 
 SECONDS = {
-    "S1": 4.0,
-    "M1": 4.0,
-    "sigterm_in_outage": 4.0,
-    "kill_in_outage": 4.0,
+    "S1": 3.0,
+    "sigterm_in_outage": 3.0,
+    "kill_in_outage": 3.0,
     "P1": 3.0,
     "P2": 3.0,
-    "P4": 6.0,
+    "P4": 4.0,
     "P6": 3.0,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults.acts import FAULTS, SITE
+from tests.faults.acts import FAULTS
 from tests.faults.brokers import Loopback
 from tests.faults.child import module
 from tests.faults.run import Row, perform
@@ -13,7 +13,7 @@ from tests.faults.run import Row, perform
 
 def judged(name: str, directory: Path, *lie: str) -> Row:
     """A short run of the toy gateway."""
-    site = replace(SITE, interval_s=0.25, timeout_s=0.1)
+    site = replace(FAULTS[name].site, interval_s=0.25, timeout_s=0.1)
     fault = replace(FAULTS[name], site=site, drain_s=2.0 if lie else 10.0)
     agent = module("fake_agent", *lie)
     return perform(fault, directory, seed=1, seconds=3.0, broker=Loopback, agent=agent)
