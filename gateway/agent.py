@@ -37,6 +37,8 @@ log = structlog.get_logger()
 DRAIN_S = 3.0
 """How long a stop waits for what is not delivered yet; the rest is delivered after a start."""
 SYNC_S = 1.5
+GOODBYE_S = 0.05
+"""Time for the last message to leave the socket."""
 
 
 class Agent:
@@ -140,9 +142,9 @@ class Line:
         ]
         dialect = JsonDialect(mqtt.root, site.config.gateway.id)
         self.publisher = MqttPublisher(
-            _settings(mqtt, site.config.gateway.id),
+            mqtt_settings(mqtt, site.config.gateway.id),
             clock,
-            credentials=lambda: _credentials(mqtt),
+            credentials=lambda: mqtt_credentials(mqtt),
             will=lambda: self._announcer.will(),
         )
         self._announcer = Announcer(
@@ -218,14 +220,11 @@ class Line:
             left = self._journal.stats().unsettled_records
             log.warning("stopped before everything was delivered", records=left)
         self._announcer.status(self.delivery, "offline", ["stopped"])
-        await self._clock_tick()
-
-    async def _clock_tick(self) -> None:
-        """Let the last message leave the socket."""
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(GOODBYE_S)
 
 
-def _settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:
+def mqtt_settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:
+    """How to reach the brokers that the configuration names."""
     tls = mqtt.tls
     files = TlsFiles()
     if tls is not None:
@@ -242,7 +241,12 @@ def _settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:
     )
 
 
-def _credentials(mqtt: MqttConfig) -> Credentials | None:
+def mqtt_credentials(mqtt: MqttConfig) -> Credentials | None:
+    """Who we are to the broker; read anew each time, so that a changed secret is used.
+
+    Raises:
+        ConfigError: The secret cannot be read.
+    """
     if mqtt.username is None:
         return None
     return Credentials(mqtt.username, mqtt.password.read() if mqtt.password else None)

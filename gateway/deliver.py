@@ -141,9 +141,9 @@ class Delivery:
     def _opened(self, event: Connected) -> None:
         self.online = True
         self.window.open(event.receive_maximum)
-        self._on_open(event)
         self._topics_refused.clear()
         self._unsent = dict(self._retained)
+        self._on_open(event)
         for lane in self.lanes.values():
             lane.opened(event)
 

@@ -27,7 +27,6 @@ from gateway.config import DeviceConfig, LinkConfig, TagConfig
 from gateway.errors import ConfigError
 from gateway.model import Batch, Block, RequestT, Scalar
 
-
 ValueOf: TypeAlias = Callable[[model.Tag, float], Scalar]
 """What a simulated tag shows, in its unit, at a time in seconds."""
 FAULTS = ("timeout", "late", "exception", "frozen")

@@ -52,7 +52,7 @@ class Schedule:
         return heapq.heappop(self._heap)[3] if self._heap else None
 
     def skip_all(self, now: float) -> Iterator[tuple[Block[Any], int]]:
-        """Move each queued slot to the grid point nearest to ``now``; blocks and polls missed."""
+        """Move each queued slot to the point nearest to ``now``; blocks and polls missed."""
         slots = [entry[3] for entry in self._heap]
         self._heap.clear()
         for slot in slots:

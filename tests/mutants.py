@@ -38,8 +38,8 @@ CORE = [
     Mutation(
         "no back-off for a silent device",
         "gateway/link.py",
-        "        self.ask_at = now + (pause if self._patient else min(pause, self._interval_s))\n",
-        "        self.ask_at = now\n",
+        "self.ask_at = now + (pause if self._patient else min(pause, self._interval_s))",
+        "self.ask_at = now",
         "tests/test_link.py::test_a_silent_device_is_asked_more_and_more_rarely",
     ),
     Mutation(

@@ -39,10 +39,12 @@ class Platform:
     def __init__(self, broker: Broker) -> None:
         self.lane: list[wire.LaneMessage] = []
         self.other: dict[str, wire.Message] = {}
+        self.topics: list[str] = []
         self._changed = asyncio.Event()
         broker.listen("park/#", self._receive)
 
     def _receive(self, topic: str, payload: bytes) -> None:
+        self.topics.append(topic)
         message = wire.parse(topic, payload)
         if isinstance(message, wire.LaneMessage):
             self.lane.append(message)
@@ -101,6 +103,7 @@ async def test_the_platform_is_told_who_is_there_what_the_tags_mean_and_how_far_
         status = platform.other["park/gw/status"]
         assert isinstance(status, wire.Status)
         assert status.state == "online"
+        assert platform.topics.count("park/gw/schema/pump") == 1
         schema = platform.other["park/gw/schema/pump"]
         assert isinstance(schema, wire.Schema)
         assert (schema.label, schema.tags["flow"].unit) == ("泵", "m3/h")

@@ -122,7 +122,7 @@ def _plain(url: str, root: str | None, lang: str) -> Source:
 
 def _configured(file: Path, url: str | None, root: str | None, lang: str) -> Source:
     """The brokers of a configuration, or ``url`` with its credentials; its gateway only."""
-    from gateway.agent import _credentials, _settings
+    from gateway.agent import mqtt_credentials, mqtt_settings
     from gateway.cli.listening import Source, subscriptions
     from gateway.errors import ConfigError
 
@@ -130,8 +130,8 @@ def _configured(file: Path, url: str | None, root: str | None, lang: str) -> Sou
     if url is not None:
         _check_secrecy(url, config.mqtt, lang)
     try:
-        settings = _settings(config.mqtt, config.gateway.id)
-        credentials = _credentials(config.mqtt)
+        settings = mqtt_settings(config.mqtt, config.gateway.id)
+        credentials = mqtt_credentials(config.mqtt)
     except ConfigError as error:
         fail(f"{file}: {error}", EX_CONFIG)
     own = replace(

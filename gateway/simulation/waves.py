@@ -7,7 +7,7 @@ and two runs always do.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 from zlib import crc32
 
 from gateway.model import DataType, Scalar, Tag
@@ -44,7 +44,7 @@ def value_of(tag: Tag, time_s: float) -> Scalar:
     return round(value) if tag.type in _WHOLE and not is_scaled else value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _shift(name: str) -> float:
     return crc32(name.encode()) / 2**32
 

@@ -2,7 +2,8 @@
 
     stages    CPU of each stage alone              disk    the journal's writes
     line      end to end, 100,000 tags             memory  1,000 and 10,000 tags
-    latency   D of 20 ms, and a plant that takes 10 ms for each answer
+    latency   D of 20 ms, and a plant that takes    catch-up  after a broker that stood still
+              10 ms for each answer
 
 Use a machine that does nothing else; two cores are enough.
 """
@@ -19,12 +20,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import disk, line, stages, table
+from tests.bench import catch_up, disk, line, stages, table
 from tests.bench.children import mosquitto
+from tests.bench.catch_up import CatchUp
 from tests.bench.line import Figures
 from tests.bench.site import PER_BLOCK, WIDTH, Site
 
-SECTIONS = ("stages", "disk", "line", "memory", "latency")
+SECTIONS = ("stages", "disk", "line", "memory", "latency", "catch-up")
 TYPES = tuple(WIDTH)
 _SLOW_CONNECTIONS = 2
 """A unit has 80 blocks a second: with answers of 10 ms one socket would be full."""
@@ -90,6 +92,8 @@ def main() -> None:
         found["disk"] = _disk(plan)
     runs = _runs(plan, [name for name in SECTIONS if name in wanted])
     found["runs"] = [run.as_dict() for run in runs]
+    if "catch-up" in wanted:
+        found["catch-up"] = [asdict(each) for each in _catch_up(plan)]
     table.marks(runs)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
@@ -134,6 +138,18 @@ def _runs(plan: Plan, sections: list[str]) -> list[Figures]:
         figures = line.measure(site, loop, warm_s=plan.warm_s, window_s=plan.window_s)
         table.run(figures)
         found.append(figures)
+    return found
+
+
+def _catch_up(plan: Plan) -> list[CatchUp]:
+    still_s = 6 if plan.quick else 12
+    found = []
+    table.catch_up_head(still_s)
+    for kind in TYPES[:1] if plan.quick else TYPES:
+        site = Site(type=kind, journal="96MiB")
+        each = catch_up.measure(site, plan.loops[-1], warm_s=plan.warm_s, still_s=still_s)
+        table.catch_up(each)
+        found.append(each)
     return found
 
 

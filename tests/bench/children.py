@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -74,6 +74,14 @@ class Child:
         status = _fields(f"/proc/{self.pid}/status")
         return status["VmRSS"] * 1.024e-3, status["VmHWM"] * 1.024e-3
 
+    def freeze(self) -> None:
+        """SIGSTOP: it keeps its connections and does nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def check(self) -> None:
         """Raise when it has ended."""
         if self._process.poll() is not None:
@@ -87,6 +95,7 @@ class Child:
         """SIGTERM, a few seconds, then SIGKILL to its group."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(signal.SIGCONT)
         try:
             self._process.wait(6.0)
         except subprocess.TimeoutExpired:
@@ -117,9 +126,16 @@ def running(argv: Sequence[str], errors: Path, *, talks: bool = True) -> Iterato
         child.close()
 
 
+class Broker(NamedTuple):
+    """A broker that runs, on a port of 127.0.0.1."""
+
+    port: int
+    child: Child
+
+
 @contextmanager
-def broker(folder: Path) -> Iterator[int]:
-    """The port of a mosquitto of our own or, without one, of the simulated broker."""
+def broker(folder: Path) -> Iterator[Broker]:
+    """A mosquitto of our own or, without one, the simulated broker."""
     port = free_port()
     program = mosquitto()
     config = folder / "mosquitto.conf"
@@ -132,7 +148,7 @@ def broker(folder: Path) -> Iterator[int]:
             if time.monotonic() > deadline:
                 raise BenchError(f"no broker: {child.tail()}")
             time.sleep(0.02)
-        yield port
+        yield Broker(port, child)
 
 
 def mosquitto() -> str | None:

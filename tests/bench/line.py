@@ -14,9 +14,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench.children import BenchError, Child, broker, module, running
 from tests.bench.site import WIDTH, Site
@@ -55,31 +57,40 @@ class Figures:
         return asdict(self)
 
 
+class Cast(NamedTuple):
+    """The processes of one run, all of them at work."""
+
+    broker: Child
+    plant: Child
+    subscriber: Child
+    agent: Child
+    start_s: float
+
+
+@contextmanager
+def cast(site: Site, loop: str) -> Iterator[Cast]:
+    """Everything running, from the moment the first reading has arrived."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        kind = ("--type", site.type, "--changing", site.changing, "--delay-ms", site.delay_ms)
+        broker_port, mqtt = stack.enter_context(broker(folder))
+        plant = stack.enter_context(running(module("plant", *kind), folder / "plant.err"))
+        argv = module("subscriber", broker_port)
+        subscriber = stack.enter_context(running(argv, folder / "subscriber.err"))
+        subscriber.answer()
+        file, port = folder / "gateway.yaml", int(plant.answer()["port"])
+        journal = folder / "journal"
+        file.write_text(site.yaml(plant_port=port, broker_port=broker_port, journal=journal))
+        argv = [sys.executable, "-c", agent_code(loop), "run", "-c", str(file)]
+        agent = stack.enter_context(running(argv, folder / "agent.err", talks=False))
+        yield Cast(mqtt, plant, subscriber, agent, _started(agent, subscriber))
+
+
 def measure(site: Site, loop: str, *, warm_s: int, window_s: int) -> Figures:
     """Run the whole line once."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name:
-        folder = Path(name)
-        plant_argv = module(
-            "plant", "--type", site.type, "--changing", site.changing,
-            "--delay-ms", site.delay_ms,
-        )  # fmt: skip
-        with (
-            broker(folder) as broker_port,
-            running(plant_argv, folder / "plant.err") as plant,
-            running(module("subscriber", broker_port), folder / "subscriber.err") as subscriber,
-        ):
-            subscriber.answer()
-            file = folder / "gateway.yaml"
-            journal = folder / "journal"
-            port = int(plant.answer()["port"])
-            file.write_text(
-                site.yaml(plant_port=port, broker_port=broker_port, journal=journal)
-            )
-            argv = [sys.executable, "-c", agent_code(loop), "run", "-c", str(file)]
-            with running(argv, folder / "agent.err", talks=False) as agent:
-                start_s = _started(agent, subscriber)
-                time.sleep(warm_s)
-                return _watch(site, loop, agent, plant, subscriber, window_s, start_s)
+    with cast(site, loop) as playing:
+        time.sleep(warm_s)
+        return _watch(site, loop, playing, window_s)
 
 
 def agent_code(loop: str) -> str:
@@ -98,15 +109,8 @@ def _started(agent: Child, subscriber: Child) -> float:
     return time.monotonic() - begun
 
 
-def _watch(
-    site: Site,
-    loop: str,
-    agent: Child,
-    plant: Child,
-    subscriber: Child,
-    window_s: int,
-    start_s: float,
-) -> Figures:
+def _watch(site: Site, loop: str, playing: Cast, window_s: int) -> Figures:
+    _, plant, subscriber, agent, start_s = playing
     before, served, begun = agent.cpu_s(), plant.ask()["registers"], time.monotonic()
     subscriber.ask()
     time.sleep(window_s)

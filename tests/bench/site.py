@@ -26,6 +26,7 @@ class Site:
     """Time the plant takes for each answer."""
     connections: int = 1
     """Sockets per link."""
+    journal: str = "48MiB"
 
     @property
     def units(self) -> int:
@@ -46,7 +47,7 @@ class Site:
             f"links:\n{links}"
             f"mqtt: {{urls: ['mqtt://127.0.0.1:{broker_port}'], root: bench}}\n"
             # Small, so that the pool is written before the measurement begins.
-            f"journal: {{path: {journal}, size: 48MiB, commit: {self.commit_ms}ms}}\n"
+            f"journal: {{path: {journal}, size: {self.journal}, commit: {self.commit_ms}ms}}\n"
         )
 
     def _link(self, unit: int, port: int) -> str:

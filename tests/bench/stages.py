@@ -70,7 +70,13 @@ class Bench:
             for poll in self.contents
             for block, content in zip(self.blocks, poll, strict=True)
         ]
-        self.news = [batch for batch in self._report() if batch is not None]
+        # The first poll is reported in full; it comes once, so it is not measured.
+        self.first, self.batches = (
+            self.batches[: len(self.blocks)],
+            self.batches[len(self.blocks) :],
+        )
+        del self.contents[0]
+        self.news = [batch for batch in self._report(self._rules()) if batch is not None]
         stamp = self.clock.stamp()
         self.records = [self.encoder.batch(batch, stamp) for batch in self.news]
 
@@ -86,7 +92,7 @@ class Bench:
         code = {"int16": ">h", "float32": ">f"}[self.site.type]
         noise, still = Noise(code), Still(code, self.site.changing)
         size = 2 * sum(block.request.count for block in self.blocks)
-        for _ in range(self.effort.polls):
+        for _ in range(self.effort.polls + 1):
             still.turn()
             image = values(code, size // noise.width) if self.site.changing == 1 else b""
             yield [
@@ -101,8 +107,13 @@ class Bench:
         now, mono = self.clock.now_ns(), self.clock.monotonic_ns()
         return Batch(block, now, values, quality, mono_ns=(mono - 500_000, mono))
 
-    def _report(self) -> list[Batch | None]:
+    def _rules(self) -> dict[int, ImageRule]:
         rules = {id(block): ImageRule(block) for block in self.blocks}
+        for batch in self.first:
+            rules[id(batch.block)].report(batch)
+        return rules
+
+    def _report(self, rules: dict[int, ImageRule]) -> list[Batch | None]:
         return [rules[id(batch.block)].report(batch) for batch in self.batches]
 
     def per_reading(self, work: Callable[[], object], readings: int | None = None) -> float:
@@ -130,12 +141,12 @@ class Bench:
 
     def rules(self) -> float:
         """Coverage and report by exception."""
-        coverage = Coverage("d1", self.blocks, lambda: "g", None, 0)
+        coverage, rules = Coverage("d1", self.blocks, lambda: "g", None, 0), self._rules()
 
         def work() -> None:
             for batch in self.batches:
                 coverage.readings(batch)
-            self._report()
+            self._report(rules)
 
         return self.per_reading(work)
 
@@ -349,9 +360,10 @@ def _on_each_loop(what: str, bench: Bench, folder: Path) -> dict[str, float]:
 @contextmanager
 def _peer(what: str, bench: Bench, folder: Path) -> Iterator[int]:
     if what == "publish":
-        with broker(folder) as port, running(module("subscriber", port), folder / "s") as sub:
-            sub.answer()
-            yield port
+        with broker(folder) as (port, _):
+            with running(module("subscriber", port), folder / "subscriber.err") as subscriber:
+                subscriber.answer()
+                yield port
     else:
         with running(module("plant", "--type", bench.site.type), folder / "plant.err") as plant:
             yield int(plant.answer()["port"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tests.bench.catch_up import CatchUp
 from tests.bench.disk import READINGS, Writes
 from tests.bench.line import Figures
 from tests.bench.site import Site
@@ -18,6 +19,8 @@ MARGIN_MS = 50.0
 _RUN = (
     "{:8} {:>8} {:>5} {:>6} {:>6} {:8} {:>7} {:>6} {:>10} {:>6} {:>6} {:>7} {:>7} {:>6} {:>6}"
 )
+
+_CATCH_UP = "{:8} {:>9} {:>6} {:>7} {:>7} {:>13}"
 
 
 def say(text: str) -> None:
@@ -57,7 +60,7 @@ def disk(found: Sequence[Writes]) -> None:
             "pages",
             "device",
             "CPU us/record",
-        )  # fmt: skip
+        )
     )
     for row in found:
         device = "-" if row.device is None else f"{row.device:.2f}"
@@ -72,7 +75,7 @@ def disk(found: Sequence[Writes]) -> None:
                 f"{row.pages:.2f}",
                 device,
                 f"{row.cpu_us:.1f}",
-            )  # fmt: skip
+            )
         )
     say("")
 
@@ -97,7 +100,7 @@ def runs_head() -> None:
             "p99 ms",
             "max",
             "start",
-        )  # fmt: skip
+        )
     )
 
 
@@ -121,7 +124,7 @@ def run(f: Figures) -> None:
             _ms(f.p99_ms),
             _ms(f.max_ms),
             f"{f.start_s:.1f}",
-        )  # fmt: skip
+        )
         + (f"  {f.overruns} overruns" if f.overruns else "")
         + _undelivered(f)
     )
@@ -135,6 +138,26 @@ def _undelivered(f: Figures) -> str:
     """Said when all readings are reported and fewer arrived than the plant served."""
     missing = f.site.changing == 1 and abs(f.delivered - 1) > 0.05
     return f"  {f.delivered:.0%} delivered" if missing else ""
+
+
+def catch_up_head(still_s: int) -> None:
+    """The heads of the columns of `catch_up`."""
+    say(f"\nCatch-up: 100,000 tags at 1 s, after a broker that stood still for {still_s} s")
+    say(_CATCH_UP.format("type", "backlog", "s", "x live", "polled", "overrun gaps"))
+
+
+def catch_up(found: CatchUp) -> None:
+    """One row."""
+    say(
+        _CATCH_UP.format(
+            found.site.type,
+            found.backlog,
+            f"{found.seconds:.1f}",
+            f"{found.times_live:.1f}",
+            f"{found.polled:.0%}",
+            found.overruns,
+        )
+    )
 
 
 def marks(runs: Sequence[Figures]) -> None:
@@ -155,6 +178,6 @@ def _verdicts(f: Figures) -> list[tuple[str, float, float]]:
         found.append((f"share of a core, {name}", f.core, CORE))
     if site.changing == 1 and site.tags in RESIDENT_MB:
         found.append((f"MB resident, {name}", f.resident_mb, RESIDENT_MB[site.tags]))
-    if not site.delay_ms and f.p99_ms is not None:
+    if site.changing == 1 and not site.delay_ms and f.p99_ms is not None:
         found.append((f"p99 ms, {name}", f.p99_ms, site.commit_ms + MARGIN_MS))
     return found
