@@ -133,7 +133,7 @@ def test_no_hole_is_longer_than_one_and_a_half_intervals(steps: list[Step]) -> N
         now += int(pause * S)
         items: Sequence[Any] = ()
         if what == "good":
-            items = coverage.readings(good(block, now / S))
+            items = coverage.readings(Batch(block, now, [1.0, 1.0]))
             points.append(now)
         elif what == "missing":
             items = coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, now)

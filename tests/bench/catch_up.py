@@ -9,57 +9,62 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from tests.bench.line import cast
+from tests.bench.line import Cast, cast
 from tests.bench.site import WIDTH, Site
+
+WATCH_S = 8
+"""Whole seconds, because polls come in bursts each second."""
 
 
 @dataclass(frozen=True)
 class CatchUp:
-    """What happened after the broker went on."""
+    """What happened in `WATCH_S` after the broker went on."""
 
     site: Site
     loop: str
     backlog: int
     """Readings that waited."""
-    seconds: float
-    """Until as much had been delivered as was polled."""
-    times_live: float
-    """Readings delivered meanwhile, over those polled at the usual rate."""
+    seconds: float | None
+    """Until as much had been delivered as was polled; None: longer than was watched."""
+    times_live: float | None
+    """Readings delivered until then, over those that were due until then."""
     polled: float
-    """Readings polled meanwhile, over those that were due."""
+    """Readings polled, over those that were due."""
     overruns: int
-    """Gap records of polls that could not be made in time, from the thaw to the end."""
+    """Gap records of polls that could not be made in time."""
 
 
-def measure(site: Site, loop: str, *, warm_s: int, still_s: int, limit_s: int = 30) -> CatchUp:
+def measure(site: Site, loop: str, *, warm_s: int, still_s: int) -> CatchUp:
     """Freeze the broker for ``still_s`` (less than the 20 s an acknowledgement may take)."""
     with cast(site, loop) as playing:
-        broker, plant, subscriber, agent, _ = playing
         time.sleep(warm_s)
-        subscriber.ask()
-        first = _polled(plant.ask(), site)
-        broker.freeze()
+        playing.subscriber.ask()
+        first = _polled(playing, site)
+        playing.broker.freeze()
         time.sleep(still_s)
-        thawed, polled = time.monotonic(), _polled(plant.ask(), site)
-        broker.thaw()
+        begun, before = time.monotonic(), _polled(playing, site)
+        playing.broker.thaw()
         delivered = overruns = 0
-        while time.monotonic() - thawed < limit_s:
+        caught_up_s: float | None = None
+        times_live: float | None = None
+        while time.monotonic() - begun < WATCH_S:
             time.sleep(0.1)
-            told, now = subscriber.ask(), _polled(plant.ask(), site)
+            told = playing.subscriber.ask()
             delivered += told["readings"]
             overruns += told["overruns"]
             # What waits for its commit is no backlog.
-            if delivered >= (now - first) - site.tags * 0.5:
-                break
-        took = time.monotonic() - thawed
-        agent.check()
-        time.sleep(1.0)
-        overruns += subscriber.ask()["overruns"]
-    due = site.tags * took
-    return CatchUp(
-        site, loop, round(polled - first), took, delivered / due, (now - polled) / due, overruns
-    )
+            waiting = _polled(playing, site) - first - delivered
+            if caught_up_s is None and waiting < site.tags * 0.5:
+                caught_up_s = time.monotonic() - begun
+                times_live = delivered / (site.tags * caught_up_s)
+        polled = _polled(playing, site) - before
+        playing.agent.check()
+    backlog = round(before - first)
+    share = polled / (site.tags * WATCH_S)
+    return CatchUp(site, loop, backlog, caught_up_s, times_live, share, overruns)
 
 
-def _polled(told: dict[str, int], site: Site) -> float:
-    return told["registers"] / WIDTH[site.type]
+def _polled(playing: Cast, site: Site) -> float:
+    """Readings the plant has served."""
+    served: int = playing.plant.ask()["registers"]
+    return served / WIDTH[site.type]

@@ -94,8 +94,7 @@ async def measure(commit_ms: int, seconds: float, pace: int | None) -> Writes:
             config="0" * 16, files=files,
         )  # fmt: skip
         journal.start(lambda lane: _settle(journal, lane))
-        while journal.stats().reserved_bytes < _whole(settings):
-            await asyncio.sleep(0.05)
+        await grown_up(journal)
         meter = files.meter
         meter.start()
         begun, used = time.monotonic(), time.process_time()
@@ -145,9 +144,12 @@ def _settle(journal: Journal, lane: Lane) -> None:
     journal.settle(lane, position)
 
 
-def _whole(settings: Settings) -> int:
-    """Bytes of the pool when it has grown up."""
-    return sum(settings.quota(lane) * settings.segment_bytes(lane) for lane in Lane)
+async def grown_up(journal: Journal) -> None:
+    """Return when the pool is written: for half a second it has not grown."""
+    size = 0
+    while (now := journal.stats().reserved_bytes) > size:
+        size = now
+        await asyncio.sleep(0.5)
 
 
 def _sectors(folder: Path) -> int | None:

@@ -10,7 +10,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from gateway.planning import plan_site
 from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent
 from gateway.record import Encoder, decode, decode_schema, encode_schema, layout_of
 from gateway.rules import ImageRule
+from tests.bench import disk
 from tests.bench.children import BenchError, broker, module, running
 from tests.bench.site import PER_BLOCK, Site
 
@@ -159,6 +160,7 @@ class Bench:
         found = {"journal append": [0.0], "journal commit": [0.0], "journal read": [0.0]}
         with self._journal() as journal:
             journal.start(lambda lane: None)
+            await disk.grown_up(journal)
             position = journal.committed(Lane.DATA)
             for _ in range(self.effort.rounds):
                 begun = time.process_time()
@@ -179,7 +181,7 @@ class Bench:
     def _journal(self) -> Iterator[Journal]:
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
             # A commit only when asked for, so that each stage is measured alone.
-            settings = Settings(Path(name) / "journal", size=64 << 20, commit_s=0.5)
+            settings = Settings(Path(name) / "journal", size=16 << 20, commit_s=0.5)
             yield Journal.open(
                 settings, gateway="bench", schema=self.schema, clock=self.clock,
                 boot=self.clock.boot_id(), config="0" * 16,
@@ -359,14 +361,15 @@ def _on_each_loop(what: str, bench: Bench, folder: Path) -> dict[str, float]:
 
 @contextmanager
 def _peer(what: str, bench: Bench, folder: Path) -> Iterator[int]:
-    if what == "publish":
-        with broker(folder) as (port, _):
-            with running(module("subscriber", port), folder / "subscriber.err") as subscriber:
-                subscriber.answer()
-                yield port
-    else:
-        with running(module("plant", "--type", bench.site.type), folder / "plant.err") as plant:
-            yield int(plant.answer()["port"])
+    with ExitStack() as stack:
+        if what == "publish":
+            port, _ = stack.enter_context(broker(folder))
+            argv, errors = module("subscriber", port), folder / "subscriber.err"
+            stack.enter_context(running(argv, errors)).answer()
+            yield port
+        else:
+            argv, errors = module("plant", "--type", bench.site.type), folder / "plant.err"
+            yield int(stack.enter_context(running(argv, errors)).answer()["port"])
 
 
 def runners() -> dict[str, Callable[[Coroutine[Any, Any, float]], float]]:

@@ -48,6 +48,7 @@ def stages(found: Mapping[str, Mapping[str, float]], per_block: Mapping[str, int
 def disk(found: Sequence[Writes]) -> None:
     """A row per pace."""
     say(f"Journal: records of {READINGS} int16; writes as multiples of the records' own bytes")
+    say("(device: all that this machine wrote meanwhile)")
     form = "{:>6} {:>10} {:>12} {:>10} {:>8} {:>8} {:>8} {:>8} {:>13}"
     say(
         form.format(
@@ -152,8 +153,8 @@ def catch_up(found: CatchUp) -> None:
         _CATCH_UP.format(
             found.site.type,
             found.backlog,
-            f"{found.seconds:.1f}",
-            f"{found.times_live:.1f}",
+            "-" if found.seconds is None else f"{found.seconds:.1f}",
+            "-" if found.times_live is None else f"{found.times_live:.1f}",
             f"{found.polled:.0%}",
             found.overruns,
         )

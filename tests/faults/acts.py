@@ -189,8 +189,12 @@ def nemesis(stage: Stage, rng: random.Random, seconds: float) -> None:
         stage.wait(piece_s)
         unit = rng.choice(stage.site.units)
         move = rng.choice(("kill", "terminate", "cut", "plant", "freeze", "fault", "fault"))
-        if move in ("kill", "terminate"):
-            stage.kill() if move == "kill" else stage.terminate()
+        if move == "kill":
+            stage.kill()
+            stage.start()
+        elif move == "terminate":
+            stage.wait(1.5)  # before its handlers stand, a signal ends it as it ends anyone
+            stage.terminate()
             stage.start()
         elif move == "cut":
             stage.cut()

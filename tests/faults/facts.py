@@ -50,6 +50,11 @@ class Facts:
         """When the last agent was told to end."""
         return self.lives[-1].ended_ns
 
+    def death_after(self, mono_ns: int) -> int:
+        """When the process that was running at that moment ended."""
+        deaths = [life.ended_ns for life in self.lives if life.ended_ns >= mono_ns]
+        return min(deaths, default=self.end_ns)
+
     def alive(self, mono_ns: int) -> bool:
         """Whether an agent was running at that moment."""
         return any(life.began_ns <= mono_ns <= life.ended_ns for life in self.lives)

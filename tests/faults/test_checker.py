@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.checker import Key
 from tests.faults.evidence import Stream
+from tests.faults.facts import Life
 from tests.faults.story import FIRST, SECOND, ZERO_NS, Story, honest, utc
 from tests.faults.wirelog import What, Wire
 
@@ -265,6 +266,23 @@ def test_an_open_gap_that_was_closed_later_counts_as_closed() -> None:
         story.heads.clear()
 
     assert broken_by(open_first) == []
+
+
+def test_an_open_gap_ends_with_its_incarnation() -> None:
+    def leave_open(story: Story) -> None:
+        gap = story.gap("device_timeout")
+        gap.update({"to": None, "count": None})
+        record = next(r for m in story.messages for r in m["records"] if r.get("gap") is gap)
+        record["time"] = utc(14.9)
+        first, second = story.facts.lives
+        died_ns = ZERO_NS + 14_950 * _MS
+        story.facts.lives = [
+            first,
+            Life(second.began_ns, died_ns),
+            Life(died_ns, second.ended_ns),
+        ]
+
+    assert broken_by(leave_open) == []
 
 
 def test_no_fresh_data_after_the_fault_breaks_i9() -> None:

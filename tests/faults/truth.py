@@ -185,25 +185,30 @@ class Span:
 
 
 def closed_gaps(evidence: Evidence, device: str, facts: Facts) -> list[Span]:
-    """A device's gaps in their last versions; an open one ends with the run."""
-    last: dict[tuple[str, str], dict[str, Any]] = {}
+    """A device's gaps in their last versions; an open one ends with its incarnation.
+
+    From there on the opening gap of the next incarnation has to cover the time.
+    """
+    last: dict[tuple[str, str], Record] = {}
     for stream, records in evidence.of_lane("data"):
         if stream.device == device:
             for seq in sorted(records):
                 gap = records[seq].raw.get("gap")
                 if gap:
-                    last[stream.incarnation, gap["id"]] = gap
-    return [_span(gap, facts) for gap in last.values()]
+                    last[stream.incarnation, gap["id"]] = records[seq]
+    return [_span(record, facts) for record in last.values()]
 
 
-def _span(gap: dict[str, Any], facts: Facts) -> Span:
+def _span(record: Record, facts: Facts) -> Span:
+    gap = record.raw["gap"]
     to = gap["to"]
+    said_ns = record.time_ns - facts.offset_ns
     return Span(
         gap["id"],
         gap["cause"],
         None if gap["tags"] == "*" else tuple(gap["tags"]),
         instant_ns(gap["from"]) - facts.offset_ns,
-        facts.end_ns if to is None else instant_ns(to) - facts.offset_ns,
+        facts.death_after(said_ns) if to is None else instant_ns(to) - facts.offset_ns,
         gap["count"],
         gap["count_is"] == "exact",
         bool(gap.get("seqs")),
