@@ -15,7 +15,10 @@ from pathlib import Path
 
 import structlog
 
+from gateway.alarm_file import AlarmFile
+from gateway.alarms import Limit, limits_of
 from gateway.announce import VERSION, Announcer
+from gateway.annunciator import Annunciator
 from gateway.clock import Clock
 from gateway.config import MqttConfig
 from gateway.deliver import Delivery
@@ -24,6 +27,7 @@ from gateway.errors import JournalError
 from gateway.health import Health, sd_notify
 from gateway.intake import Intake
 from gateway.journal import Journal, Settings
+from gateway.journal.files import DiskFiles
 from gateway.lane import Policy
 from gateway.link import Link
 from gateway.loader import Site
@@ -110,6 +114,7 @@ class Agent:
             rest = [
                 tasks.create_task(line.delivery.run()),
                 tasks.create_task(line.health.run()),
+                tasks.create_task(line.alarms.run(), name="alarms"),
             ]
             await self._stopping.wait()
             sd_notify("STOPPING=1")
@@ -135,7 +140,10 @@ class Line:
         for block in blocks:
             devices.setdefault(block.device, []).append(block)
         encoder = Encoder(clock.boot_id(), blocks, [layout_of(block) for block in blocks])
-        self.intake = Intake(journal, encoder, clock, devices)
+        self._blocks = blocks
+        file = AlarmFile(DiskFiles(), Path(site.config.journal.path))
+        self.alarms = Annunciator(journal, encoder, clock, file)
+        self.intake = Intake(journal, encoder, clock, devices, self.alarms)
         self.links = [
             Link(link.site.config.name, link.drivers, link.blocks, self.intake, clock)
             for link in planned
@@ -190,8 +198,7 @@ class Line:
             clean=recovered.clean,
             first_start=recovered.first_start,
         )
-        if any(link.alarms for link in self._site.links):
-            log.warning("alarm limits are not evaluated in this version")
+        self.alarms.start(self._blocks, limits(self._site))
         self.intake.start()
         fields = {
             "version": VERSION,
@@ -207,8 +214,10 @@ class Line:
         self.intake.event(Event("stop", {}))
         try:
             async with asyncio.timeout(SYNC_S):
+                await self.alarms.flush()
                 for lane in Lane:
                     await self._journal.durable(lane)
+                await self.alarms.flush()
         except (JournalError, TimeoutError) as error:
             log.error("journal not synced", error=str(error) or "slow disk")
         if not self.delivery.online:
@@ -221,6 +230,16 @@ class Line:
             log.warning("stopped before everything was delivered", records=left)
         self._announcer.status(self.delivery, "offline", ["stopped"])
         await asyncio.sleep(GOODBYE_S)
+
+
+def limits(site: Site) -> dict[tuple[str, str], tuple[Limit, ...]]:
+    """The limits of every tag that has any, by device and tag."""
+    return {
+        (tag.device, tag.name): limits_of(alarms, tag)
+        for link in site.links
+        for tag in link.tags
+        if (alarms := link.alarms.get((tag.device, tag.name))) is not None
+    }
 
 
 def mqtt_settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:

@@ -1,21 +1,28 @@
-"""What the platform is told beside the records: status, schema, heads, latest."""
+"""What the platform is told beside the records: status, schema, heads, latest, alarms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
+from gateway.alarms import levels_of
+from gateway.annunciator import Standing
 from gateway.clock import Clock
 from gateway.deliver import Delivery
+from gateway.dialects import Origin
 from gateway.dialects.json import JsonDialect
 from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.loader import Site
-from gateway.model import Lane, Tag
+from gateway.model import Alarm, Lane, Tag
 from gateway.publisher import Publisher
+from gateway.record import Record
 
 LAG_NS = 10_000_000_000
 """A lane whose oldest unsettled record is older than this lags."""
+SNAPSHOT_RECORDS = 32
+"""Alarms in one message of a snapshot: short enough for a slow link and a small broker."""
 VERSION = version("tidegate")
 
 
@@ -59,12 +66,17 @@ class Announcer:
             for tag in link.tags:
                 tags_of.setdefault(tag.device, []).append(tag)
             for device in link.config.devices:
+                tags = tags_of.get(device.name, ())
                 payload = self._dialect.schema(
                     device=device.name,
                     label=device.label,
                     config=self._site.fingerprint,
-                    tags=tags_of.get(device.name, ()),
-                    limits={},
+                    tags=tags,
+                    limits={
+                        tag.name: levels_of(link.alarms[tag.device, tag.name])
+                        for tag in tags
+                        if (tag.device, tag.name) in link.alarms
+                    },
                 )
                 delivery.announce(self._dialect.topic("schema", device.name), payload)
 
@@ -100,6 +112,32 @@ class Announcer:
             topic = self._dialect.topic("latest", device)
             publisher.publish(topic, payload, qos=0, retain=False)
 
+    def snapshot(self, delivery: Delivery) -> None:
+        """Repeat the record of every active alarm, marked, ahead of the alarm lane.
+
+        A repetition has the seq of the record it repeats: it is no record of its own,
+        settles nothing, and a platform that knows the record may drop it.
+        """
+        standing = sorted(self._intake.alarms.standing(), key=lambda s: s[:3])
+        for run in _runs(standing):
+            delivery.repeat(
+                self._dialect.topic(Lane.ALARM, run[0].device), self._repetition(run)
+            )
+
+    def _repetition(self, run: Sequence[Standing]) -> bytes:
+        first, last = run[0], run[-1]
+        edge_ns = self._clock.now_ns() - LAG_NS
+        origin = Origin(
+            first.incarnation,
+            first.record.boot,
+            first.device,
+            Lane.ALARM,
+            first.seq,
+            last.seq,
+        )
+        parts = [self._dialect.record(s.seq, _marked(s.record)) for s in run]
+        return self._dialect.message(origin, parts, [s.record.time_ns < edge_ns for s in run])
+
     def _devices(self) -> Iterator[str]:
         unwatched = set(self._intake.unwatched())
         for link in self._site.links:
@@ -126,3 +164,26 @@ class Announcer:
         stats = self._journal.stats()
         free = max(0, stats.size - stats.unsettled_bytes)
         return round(free / (self._intake.bytes_total / running_s) / 3600, 1)
+
+
+def _runs(standing: Sequence[Standing]) -> Iterator[list[Standing]]:
+    """``standing`` in runs of consecutive seqs of one stream, none too long."""
+    run: list[Standing] = []
+    for one in standing:
+        if run and (
+            len(run) == SNAPSHOT_RECORDS or one[:2] != run[-1][:2] or one.seq != run[-1].seq + 1
+        ):
+            yield run
+            run = []
+        run.append(one)
+    if run:
+        yield run
+
+
+def _marked(record: Record) -> Record:
+    body = record.body
+    return (
+        replace(record, body=replace(body, snapshot=True))
+        if isinstance(body, Alarm)
+        else record
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -82,6 +83,7 @@ class Delivery:
         self._mail: dict[int, _Mail] = {}
         self._retained: dict[str, bytes] = {}
         self._unsent: dict[str, bytes] = {}
+        self._repeats: deque[tuple[str, bytes]] = deque()
         self._topics_refused: dict[str, int] = {}
         self._lost = Lost(None, "not connected yet")
         self._conflict_until_s = float("-inf")
@@ -110,6 +112,15 @@ class Delivery:
         """
         self._retained[topic] = payload
         self._unsent[topic] = payload
+        self._flush()
+
+    def repeat(self, topic: str, payload: bytes) -> None:
+        """Publish once on this connection, QoS 1, ahead of the alarm lane.
+
+        For what the journal holds anyway: it settles nothing, and is forgotten when the
+        connection goes.
+        """
+        self._repeats.append((topic, payload))
         self._flush()
 
     def reasons(self) -> list[str]:
@@ -142,6 +153,7 @@ class Delivery:
         self.online = True
         self.window.open(event.receive_maximum)
         self._topics_refused.clear()
+        self._repeats.clear()
         self._unsent = dict(self._retained)
         self._on_open(event)
         for lane in self.lanes.values():
@@ -172,7 +184,11 @@ class Delivery:
             self._topics_refused.pop(mail.topic, None)
 
     def _flush(self) -> None:
-        """Send the retained topics that have something new, while there are slots."""
+        """Send repeats, then retained topics that have something new, while there are slots."""
+        while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
+            if not self.send(None, *self._repeats[0]):
+                return
+            self._repeats.popleft()
         while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
             topic = next(iter(self._unsent))
             if not self.send(None, topic, self._unsent[topic], retain=True):
@@ -181,8 +197,14 @@ class Delivery:
 
     @property
     def alarm_waits(self) -> bool:
-        """Whether the alarm lane could use the next free slot."""
-        return self.lanes[Lane.ALARM].is_ready
+        """Whether an alarm could use the next free slot."""
+        return bool(self._repeats) or self.lanes[Lane.ALARM].is_ready
+
+    def slots(self, lane: Lane) -> int:
+        """Messages ``lane`` may add now; the alarm lane none while repeats wait."""
+        if lane is Lane.ALARM and self._repeats:
+            return 0
+        return self.window.slots(lane, alarm_waits=self.alarm_waits)
 
     def send(
         self,
@@ -257,7 +279,7 @@ class LaneDelivery:
         """Load and send what there is room for; True when there is more to do at once."""
         loaded = self._load()
         window, lane = self._outlet.window, self.lane
-        slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
+        slots = self._outlet.slots(lane)
         now_s = self._clock.monotonic()
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
         return loaded

@@ -81,7 +81,8 @@ class Health:
             due = max(due + TICK_S, now)
 
     def opened(self) -> None:
-        """A connection to the broker stands: say who we are on it."""
+        """A connection to the broker stands: say what is wrong in the plant, and who we are."""
+        self._announcer.snapshot(self._delivery)
         self._announcer.status(self._delivery, *self.state())
         self._announcer.heads(self._delivery)
 

@@ -1,4 +1,4 @@
-"""From what the links say to the journal: coverage, rules, record bytes, append.
+"""From what the links say to the journal: alarms, coverage, rules, record bytes, append.
 
 A plain synchronous path that only fills memory; the journal's writer makes it durable.
 What the journal cannot take is counted and becomes a ``storage_failed`` gap in the same
@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from gateway.annunciator import Annunciator
 from gateway.clock import Clock
 from gateway.coverage import Before, Coverage
 from gateway.errors import JournalError
@@ -60,11 +61,13 @@ class Intake:
         encoder: Encoder,
         clock: Clock,
         devices: Mapping[str, Sequence[Block[Any]]],
+        alarms: Annunciator,
     ) -> None:
         """devices: the blocks of each device."""
         self._journal = journal
         self._encoder = encoder
         self._clock = clock
+        self.alarms = alarms
         self._ids = itertools.count(1)
         start_ns = clock.now_ns()
         self._devices = {
@@ -96,6 +99,7 @@ class Intake:
 
     def readings(self, batch: Batch) -> None:
         """A poll gave ``batch``."""
+        self.alarms.readings(batch)
         device = self._devices[batch.block.device]
         gaps = device.coverage.readings(batch)
         if gaps:
@@ -108,6 +112,7 @@ class Intake:
 
     def device_missing(self, device: str, cause: Cause, quality: Quality) -> None:
         """From now on nothing comes from ``device``; repeated calls are one outage."""
+        self.alarms.device_missing(device)
         known = self._devices[device]
         self._write(known, known.coverage.device_missing(cause, quality, self._clock.now_ns()))
 
@@ -115,6 +120,7 @@ class Intake:
         self, block: Block[Any], rows: Sequence[int], cause: Cause, quality: Quality
     ) -> None:
         """From now on ``rows`` of ``block`` give nothing; repeated calls are one outage."""
+        self.alarms.block_missing(block, rows)
         device = self._devices[block.device]
         now_ns = self._clock.now_ns()
         self._write(device, device.coverage.block_missing(block, rows, cause, quality, now_ns))
@@ -149,6 +155,9 @@ class Intake:
             for name, device in self._devices.items()
             if device.coverage.watched
         }
+        for name in self.alarms.watched:
+            if (Lane.DATA, name) in covered:
+                covered[Lane.ALARM, name] = covered[Lane.DATA, name]
         covered[Lane.META, GATEWAY_STREAM] = self._clock.now_ns()
         return covered
 

@@ -81,6 +81,41 @@ class TagClass(IntEnum):
     BACKGROUND = 2
 
 
+class AlarmLevel(StrEnum):
+    """Which limit of a tag an alarm stands for."""
+
+    HIGH_HIGH = "high_high"
+    HIGH = "high"
+    LOW = "low"
+    LOW_LOW = "low_low"
+
+    @property
+    def is_high(self) -> bool:
+        """Whether the alarm lies above its limit."""
+        return self in (AlarmLevel.HIGH_HIGH, AlarmLevel.HIGH)
+
+
+class AlarmState(StrEnum):
+    """State of an alarm, as far as the gateway evaluates it (ISA-18.2)."""
+
+    ACTIVE = "active"
+    CLEARED = "cleared"
+
+
+class Priority(IntEnum):
+    """How urgent an alarm is; the smaller number is the more urgent (ISA-18.2)."""
+
+    EMERGENCY = 1
+    HIGH = 2
+    MEDIUM = 3
+    DIAGNOSTIC = 4
+
+    @property
+    def word(self) -> str:
+        """As written on the wire."""
+        return self.name.lower()
+
+
 class DataType(StrEnum):
     """How a value is laid out in the device."""
 
@@ -284,6 +319,33 @@ class Gap:
     """First and last seq of stored records this gap stands for."""
     after: tuple[str, int] | None = None
     """Incarnation and last seq of the stream before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One change of an alarm's state; it says all there is to know of the alarm then."""
+
+    id: str
+    """The same from raised to cleared, also across restarts; never used again."""
+    tag: str
+    level: AlarmLevel
+    state: AlarmState
+    priority: Priority
+    value: Scalar
+    """Of the reading that decided; None when the limit itself went away."""
+    limit: float
+    unit: str
+    quality: Quality
+    raised_ns: int
+    """When the alarm became active, Unix time: the on-delay has passed then."""
+    cleared_ns: int | None = None
+    snapshot: bool = False
+    """True in the repetition after a reconnect."""
+
+    @property
+    def time_ns(self) -> int:
+        """When this change happened, Unix time."""
+        return self.raised_ns if self.cleared_ns is None else self.cleared_ns
 
 
 @dataclass(frozen=True, slots=True)

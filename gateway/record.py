@@ -1,4 +1,4 @@
-"""Batch, Gap and Event ⇄ the bytes that lie in the journal.
+"""Batch, Gap, Alarm and Event ⇄ the bytes that lie in the journal.
 
 A record is a fixed header and a body. The header carries what every record must
 say for itself years later: when, on which boot's monotonic clock, how good the
@@ -21,6 +21,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from gateway.model import (
+    Alarm,
+    AlarmLevel,
+    AlarmState,
     Batch,
     Block,
     Cause,
@@ -28,6 +31,8 @@ from gateway.model import (
     DataType,
     Event,
     Gap,
+    Priority,
+    Quality,
     Scalar,
     Stamp,
     Tag,
@@ -35,7 +40,7 @@ from gateway.model import (
 
 _HEADER = struct.Struct("<BBHIqqq16sI")
 """kind, clock state, flags, bound in ms, time, request, reply, boot, block."""
-_VALUES, _GAP, _EVENT = 1, 2, 3
+_VALUES, _GAP, _EVENT, _ALARM = 1, 2, 3, 4
 _PACKED, _HAS_QUALITY, _HAS_MONO = 1, 2, 4
 _UNKNOWN_BOUND = 0xFFFFFFFF
 _STATES = tuple(ClockState)
@@ -116,7 +121,7 @@ class Values:
     source_time_ns: Sequence[int] | None
 
 
-Body: TypeAlias = Values | Gap | Event
+Body: TypeAlias = Values | Gap | Alarm | Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,16 @@ class Encoder:
         body = _encode((gap.id, gap.cause, *window, *count, gap.seqs, gap.after))
         return self._head(_GAP, 0, stamp, stamp.time_ns, None, 0) + body
 
+    def alarm(
+        self, alarm: Alarm, stamp: Stamp, mono_ns: tuple[int, int] | None = None
+    ) -> bytes:
+        """The record of ``alarm``; ``mono_ns`` of the reading that decided, if one did."""
+        what = (alarm.id, alarm.tag, alarm.level, alarm.state, alarm.priority)
+        reading = (alarm.value, alarm.limit, alarm.unit, alarm.quality)
+        body = _encode((*what, *reading, alarm.raised_ns, alarm.cleared_ns))
+        flags = 0 if mono_ns is None else _HAS_MONO
+        return self._head(_ALARM, flags, stamp, alarm.time_ns, mono_ns, 0) + body
+
     def event(self, event: Event, stamp: Stamp) -> bytes:
         """The record of ``event``."""
         body = _encode((event.kind, event.fields))
@@ -213,6 +228,8 @@ def _decode_record(payload: bytes, layouts: Sequence[Layout]) -> Record:
         body = _values(payload, flags, layouts[block])
     elif kind == _GAP:
         body = _gap(payload[_HEADER.size :])
+    elif kind == _ALARM:
+        body = _alarm(payload[_HEADER.size :])
     elif kind == _EVENT:
         body = Event(*_decode(payload[_HEADER.size :]))
     else:
@@ -251,4 +268,23 @@ def _gap(body: bytes) -> Gap:
         exact,
         None if seqs is None else (seqs[0], seqs[1]),
         None if after is None else (after[0], after[1]),
+    )
+
+
+def _alarm(body: bytes) -> Alarm:
+    id_, tag, level, state, priority, value, limit, unit, quality, raised, cleared = _decode(
+        body
+    )
+    return Alarm(
+        id_,
+        tag,
+        AlarmLevel(level),
+        AlarmState(state),
+        Priority(priority),
+        value,
+        limit,
+        unit,
+        Quality(quality),
+        raised,
+        cleared,
     )

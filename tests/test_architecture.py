@@ -40,10 +40,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.forecast": {"clock", "journal", "loader", "model", "planning", "record"},
     # from readings to the disk
     "gateway.rules": {"model"},
+    "gateway.alarms": {"config", "model"},
+    "gateway.alarm_file": {"journal"},  # its files only
+    "gateway.annunciator": WORDS | {"alarm_file", "alarms", "journal", "record"},
     "gateway.coverage": {"model"},
     "gateway.record": {"model"},
     "gateway.journal": WORDS,  # bytes only
-    "gateway.intake": WORDS | {"coverage", "journal", "record", "rules"},
+    "gateway.intake": WORDS | {"annunciator", "coverage", "journal", "record", "rules"},
     # from the disk to the broker
     "gateway.publisher": set(),
     "gateway.dialects": {"model", "record"},
@@ -54,7 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.continuity": {"dialects", "model"},
     # the whole, and those who look at it
     "gateway.announce": WORDS
-    | {"deliver", "dialects", "intake", "journal", "loader", "publisher"},
+    | {"alarms", "annunciator", "deliver", "dialects", "intake", "journal", "loader"}
+    | {"publisher", "record"},
     "gateway.health": WORDS | {"announce", "deliver", "intake", "journal", "link", "publisher"},
     "gateway.logs": set(),
     "gateway.simulation": {"model", "normalise"},

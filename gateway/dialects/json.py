@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.dialects import Origin, wire
-from gateway.model import ClockState, Event, Gap, Quality, Scalar, Tag
+from gateway.model import Alarm, ClockState, Event, Gap, Quality, Scalar, Tag
 from gateway.record import Record, Values
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -188,6 +188,8 @@ def encode_record(seq: int, record: Record) -> bytes:
         return head.encode() + _values(body)
     if isinstance(body, Gap):
         return head.encode() + b'"gap":' + _encode(_gap(body))
+    if isinstance(body, Alarm):
+        return head.encode() + b'"alarm":' + _encode(_alarm(body))
     return head.encode() + b'"event":' + _encode(_event(body))
 
 
@@ -323,6 +325,24 @@ def _gap(gap: Gap) -> dict[str, Any]:
     if gap.after is not None:
         fields["after"] = {"incarnation": gap.after[0], "seq": gap.after[1]}
     return fields
+
+
+def _alarm(alarm: Alarm) -> dict[str, Any]:
+    cleared_ns = alarm.cleared_ns
+    return {
+        "id": alarm.id,
+        "tag": alarm.tag,
+        "level": alarm.level,
+        "state": alarm.state,
+        "priority": alarm.priority.word,
+        "value": alarm.value,
+        "limit": alarm.limit,
+        "unit": alarm.unit,
+        "quality": alarm.quality.word,
+        "raised": rfc3339(alarm.raised_ns),
+        "cleared": None if cleared_ns is None else rfc3339(cleared_ns),
+        "snapshot": alarm.snapshot,
+    }
 
 
 def _event(event: Event) -> dict[str, Any]:
