@@ -1,14 +1,16 @@
 """From a changed alarm to the alarm lane, so that none is lost and none is told as another.
 
     LimitRule ─► state file ─► journal, alarm lane ─► (delivery)
-                 durable first  taken              └─► noted in the state file
+                 durable first  taken, committed
 
-A change is written to the state file before the journal sees it, with the alarm's id. It
-leaves the file once the journal has committed its record and a later change of the same
-alarm has taken its place, or the alarm is cleared. So whatever moment the power goes:
+A change is written to the state file before the journal sees it: with the alarm's id, and
+with the seq its record will have, for nobody else writes to the alarm lane. It leaves the
+file when its record is committed and the alarm is cleared, or has changed again. So
+whatever moment the power goes:
 
 * An alarm whose record may have been delivered is in the file, and keeps its id.
-* A change the journal had not committed is said again after the start, under that id.
+* A start compares the seqs with where the journal says each stream ended. A change that
+  was not committed is said again under its id, and one that was is not.
 
 When the state file cannot be written the alarm goes out all the same, and a restart
 meanwhile raises it under a new id.
@@ -35,8 +37,8 @@ from gateway.record import Encoder, Record, decode
 
 log = structlog.get_logger()
 
-TIDY_S = 1.0
-"""How long after a commit the state file says so; also the pause before a refused record."""
+RETRY_S = 1.0
+"""Pause before what the disk or the journal refused is tried again."""
 ENTRY_BYTES = 512
 """Room in the state file for one alarm."""
 MOST_RESERVED = 1 << 20
@@ -51,14 +53,22 @@ class Standing(NamedTuple):
     record: Record
 
 
-class _Kept(NamedTuple):
-    """A line of the state file."""
+class _Line(NamedTuple):
+    """One change in the state file."""
 
     device: str
     payload: bytes
     incarnation: str | None
-    """None while the journal has not committed the record."""
+    """None while nobody tried to hand the record to the journal."""
     seq: int
+
+
+class _State(NamedTuple):
+    """The state file."""
+
+    incarnation: str
+    """The one that wrote it; a line of an earlier one was committed then."""
+    lines: list[_Line]
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +80,8 @@ class _Change:
     payload: bytes
     incarnation: str | None = None
     seq: int = 0
-    """Of its record; 0 while the journal has not taken it."""
+    is_taken: bool = False
+    """The journal has its record, in memory or on disk."""
 
 
 class Annunciator:
@@ -86,11 +97,10 @@ class Annunciator:
         self._saved: bytes | None = None
         self._is_unsaved = False
         self._is_refused = False
-        self._is_noted = True
-        """The state file knows of every record that it is in the journal."""
         self._rules: dict[int, LimitRule] = {}
         self._blocks: dict[str, list[Block[Any]]] = {}
-        self._begun: set[str] = set()
+        self._seqs: dict[str, int] = {}
+        """Device → last seq of its alarm stream, once that has begun."""
         self._changes: list[_Change] = []
         """Those of the state file, oldest first."""
         self._ids = itertools.count(1)
@@ -102,13 +112,30 @@ class Annunciator:
     ) -> None:
         """Restore what stood when the gateway stopped, and watch ``limits``; see `use`."""
         try:
-            self._saved = self._file.read()
-            self._changes = [_restored(kept) for kept in _decode(self._saved)]
             count = sum(map(len, limits.values()))
             self._file.reserve(min(count * ENTRY_BYTES, MOST_RESERVED))
+            content = self._file.read()
+            if content is not None:
+                state = msgspec.msgpack.decode(content, type=_State)
+                self._changes = [self._restored(line, state) for line in state.lines]
+                self._saved = self._encoded()
+                self._file.write(self._saved)
         except (OSError, ValueError) as error:
             log.error("alarm state not restored", error=str(error))
         self.use(blocks, limits)
+
+    def _restored(self, line: _Line, state: _State) -> _Change:
+        alarm = decode(line.payload, ()).body
+        if not isinstance(alarm, Alarm):
+            raise ValueError("a line of the alarm state is no alarm")
+        device, payload, incarnation, seq = line
+        ended = self._journal.recovered.streams.get((Lane.ALARM, device))
+        if incarnation is None or (
+            incarnation == state.incarnation
+            and (ended is None or ended.incarnation != incarnation or ended.seq < seq)
+        ):
+            return _Change(device, alarm, payload)
+        return _Change(device, alarm, payload, incarnation, seq, is_taken=True)
 
     def use(
         self, blocks: Sequence[Block[Any]], limits: Mapping[tuple[str, str], Sequence[Limit]]
@@ -146,7 +173,7 @@ class Annunciator:
         if rule is None:
             return
         device = batch.block.device
-        if device not in self._begun:
+        if device not in self._seqs:
             self._begin(device)
         mono_ns = self._clock.monotonic_ns() if batch.mono_ns is None else batch.mono_ns[1]
         changes = rule.judge(batch, mono_ns)
@@ -172,7 +199,7 @@ class Annunciator:
     @property
     def watched(self) -> Collection[str]:
         """The devices whose alarm stream has begun."""
-        return self._begun
+        return self._seqs.keys()
 
     def standing(self) -> list[Standing]:
         """Every active alarm whose record is committed."""
@@ -209,12 +236,22 @@ class Annunciator:
     async def flush(self) -> None:
         """Make every change known so far durable here, then hand it to the journal."""
         async with self._flushing:
-            new = [change for change in self._changes if not change.seq]
+            new = [change for change in self._changes if not change.is_taken]
+            self._foresee(new)
             await self._save()
             waiting: set[str] = set()
             for change in new:
                 if change.device in waiting or not self._append(change):
                     waiting.add(change.device)
+
+    def _foresee(self, new: Sequence[_Change]) -> None:
+        """Give each change the seq that its record will have."""
+        seqs: dict[str, int] = {}
+        for change in new:
+            if self._begin(change.device):
+                seq = seqs.get(change.device, self._seqs[change.device]) + 1
+                seqs[change.device] = change.seq = seq
+                change.incarnation = self._journal.incarnation
 
     def _pause_s(self) -> float | None:
         """Seconds until there is something to do; None: only when woken."""
@@ -222,8 +259,8 @@ class Annunciator:
         pauses = [
             max(0, due - self._clock.monotonic_ns()) / 1e9 for due in dues if due is not None
         ]
-        if self._is_unsaved or not self._is_noted:
-            pauses.append(TIDY_S)
+        if self._is_unsaved or not all(change.is_taken for change in self._changes):
+            pauses.append(RETRY_S)
         return min(pauses, default=None)
 
     def _take(
@@ -238,7 +275,7 @@ class Annunciator:
                 state=alarm.state.value,
                 device=device,
                 tag=alarm.tag,
-                level=alarm.level.value,
+                limit=alarm.level.value,
                 value=alarm.value,
             )
         if alarms:
@@ -246,24 +283,22 @@ class Annunciator:
 
     def _append(self, change: _Change) -> bool:
         """Hand ``change`` to the journal; what it refuses is tried again, in order."""
-        if not self._begin(change.device):
-            return False
-        seq = self._accepted(
+        if change.seq != self._seqs.get(change.device, change.seq) + 1:
+            return False  # the state file says another seq: foreseen anew at the next try
+        change.is_taken = self._accepts(
             change.device, change.payload, time_ns=change.alarm.time_ns, covers=True
         )
-        change.incarnation, change.seq = self._journal.incarnation, seq
-        return seq > 0
+        return change.is_taken
 
     def _begin(self, device: str) -> bool:
         """Open the stream with the time the gateway was not running; whether it is open."""
-        if device in self._begun:
+        if device in self._seqs:
             return True
         gap = self._not_running(device)
         if gap is not None:
             payload = self._encoder.gap(gap, self._clock.stamp())
-            if not self._accepted(device, payload, time_ns=gap.to_ns or 0, covers=False):
-                return False
-        self._begun.add(device)
+            return self._accepts(device, payload, time_ns=gap.to_ns or 0, covers=False)
+        self._seqs[device] = 0
         return True
 
     def _not_running(self, device: str) -> Gap | None:
@@ -283,19 +318,19 @@ class Annunciator:
             after=(before.incarnation, before.seq),
         )
 
-    def _accepted(self, device: str, payload: bytes, *, time_ns: int, covers: bool) -> int:
-        """The seq of ``payload`` in the alarm lane; 0 when the journal refuses it."""
+    def _accepts(self, device: str, payload: bytes, *, time_ns: int, covers: bool) -> bool:
+        """Hand a record to the journal; whether it took it."""
         try:
-            seq = self._journal.append(
+            self._seqs[device] = self._journal.append(
                 Lane.ALARM, device, payload, time_ns=time_ns, readings=0, covers=covers
             )
         except JournalError as error:
             if not self._is_refused:
                 log.error("journal refuses alarms", error=str(error))
             self._is_refused = True
-            return 0
+            return False
         self._is_refused = False
-        return seq
+        return True
 
     # -- the state file --------------------------------------------------------------
 
@@ -306,26 +341,22 @@ class Annunciator:
     def _is_committed(
         self, change: _Change, heads: Mapping[tuple[Lane, str], tuple[int, int]]
     ) -> bool:
-        if change.incarnation != self._journal.incarnation:
-            return change.incarnation is not None
+        if not change.is_taken or change.incarnation != self._journal.incarnation:
+            return change.is_taken
         return change.seq <= heads.get((Lane.ALARM, change.device), (0, 0))[0]
 
     def _encoded(self) -> bytes:
         """The state file as it should be now; forgets what nobody needs any more."""
         heads = self._journal.heads()
         latest = {id(change) for change in self._latest()}
-        lines, kept = [], []
-        for change in self._changes:
-            is_committed = self._is_committed(change, heads)
-            is_over = change.alarm.state is AlarmState.CLEARED or id(change) not in latest
-            if is_committed and is_over:
-                continue
-            kept.append(change)
-            run = change.incarnation if is_committed else None
-            lines.append(_Kept(change.device, change.payload, run, change.seq if run else 0))
-        self._changes = kept
-        self._is_noted = all(line.incarnation for line in lines)
-        return msgspec.msgpack.encode(lines)
+        self._changes = [
+            change
+            for change in self._changes
+            if not self._is_committed(change, heads)
+            or (change.alarm.state is AlarmState.ACTIVE and id(change) in latest)
+        ]
+        lines = [_Line(c.device, c.payload, c.incarnation, c.seq) for c in self._changes]
+        return msgspec.msgpack.encode(_State(self._journal.incarnation, lines))
 
     async def _save(self) -> None:
         content = self._encoded()
@@ -339,17 +370,6 @@ class Annunciator:
             self._is_unsaved = True
             return
         self._saved, self._is_unsaved = content, False
-
-
-def _decode(content: bytes | None) -> list[_Kept]:
-    return [] if content is None else msgspec.msgpack.decode(content, type=list[_Kept])
-
-
-def _restored(kept: _Kept) -> _Change:
-    alarm = decode(kept.payload, ()).body
-    if not isinstance(alarm, Alarm):
-        raise ValueError("a line of the alarm state is no alarm")
-    return _Change(kept.device, alarm, kept.payload, kept.incarnation, kept.seq)
 
 
 def _withdrawn(alarm: Alarm, now_ns: int) -> Alarm:

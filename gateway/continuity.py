@@ -8,6 +8,9 @@ filled; filled late is out of order, which the contract allows. A seq that comes
 a duplicate, which it allows too. The heads say what has been settled: a stream that was
 settled beyond what arrived has lost its tail.
 
+A snapshot of alarms repeats records that were, or will be, delivered in their own place: it
+is not judged.
+
 After `rejoined` nothing is known of what passed meanwhile, and it is not judged.
 """
 
@@ -59,6 +62,11 @@ class Finding(NamedTuple):
     def seqs(self) -> int:
         """How many seqs it is about."""
         return self.last - self.first + 1
+
+
+def is_snapshot(message: LaneMessage) -> bool:
+    """Whether ``message`` repeats active alarms after a reconnect."""
+    return all(r.alarm is not UNSET and r.alarm.snapshot for r in message.records)
 
 
 @dataclass(slots=True)
@@ -151,6 +159,8 @@ class Continuity:
 
     def message(self, message: LaneMessage) -> list[Finding]:
         """Take in one message of a lane; what is remarkable about it."""
+        if is_snapshot(message):
+            return []
         stream = Stream(message.gateway, message.incarnation, message.lane, message.device)
         found = [*self._mismatch(stream, message), *self._begin(stream, message)]
         seqs = self._seqs[stream]
