@@ -17,9 +17,9 @@ condition they start from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, nan
 from operator import ge, itemgetter, le
 from typing import Any
 
@@ -232,25 +232,37 @@ class LimitRule:
 
     def judge(self, batch: Batch, mono_ns: int) -> Sequence[Alarm]:
         """What ``batch``, read at ``mono_ns``, changes; in the order of its tags."""
-        if self._is_quiet(batch):
-            return ()
+        if batch.index is None:
+            rows = self._noteworthy(batch)
+            if not rows:
+                return ()
+            pairs: Iterable[tuple[int, int]] = zip(rows, rows, strict=True)
+        else:
+            pairs = enumerate(batch.index)
         changes: list[Alarm] = []
-        rows = range(len(batch.values)) if batch.index is None else batch.index
-        for at, row in enumerate(rows):
+        for at, row in pairs:
             place = self._place.get(row)
             if place is not None:
                 changes += self._judge_row(batch, at, row, place, mono_ns)
         return changes
 
-    def _is_quiet(self, batch: Batch) -> bool:
-        """Whether it shows at one glance that nothing changes."""
-        if batch.index is not None or batch.quality is not None or self._pending:
-            return False
+    def _noteworthy(self, batch: Batch) -> Collection[int]:
+        """The rows of a full batch in which something may change, in order."""
         values = batch.values if self._pick is None else self._pick(batch.values)
+        if batch.quality is not None and None in values:
+            values = [nan if value is None else value for value in values]
+        above, below = self._above, self._below
         try:
-            return not (any(map(ge, values, self._above)) or any(map(le, values, self._below)))
+            if not (any(map(ge, values, above)) or any(map(le, values, below))):
+                return sorted(self._pending)
+            crossed = {
+                row
+                for row, value, high, low in zip(self._rows, values, above, below, strict=True)
+                if value >= high or value <= low
+            }
         except TypeError:
-            return False  # a value that is no number: each is looked at
+            return self._rows.keys()  # a value that is no number: each is looked at
+        return sorted(crossed | self._pending)
 
     def _judge_row(
         self, batch: Batch, at: int, row: int, place: int, mono_ns: int

@@ -117,7 +117,7 @@ async def _lines(stage: Stage, stop: asyncio.Event) -> None:
         seen, devices = stage.platform.continuity, len(stage.platform.devices)
         click.echo(
             f"second={second} delivered={seen.readings} devices={devices}"
-            f" lost={seen.missing} gaps={seen.gaps}"
+            f" lost={seen.missing} gaps={seen.gaps} alarms={len(stage.platform.active)}"
         )
 
 

@@ -55,12 +55,26 @@ class Shown:
     """Of the tags that are not good."""
 
 
+@dataclass(slots=True)
+class Alarmed:
+    """A change of an alarm, as it arrived."""
+
+    device: str
+    alarm: wire.Alarm
+    time: str
+    overtook: int = 0
+    """Readings that are older and arrived later."""
+
+
 class Platform:
     """The other side of the broker: what arrived, and whether anything is missing."""
 
     def __init__(self) -> None:
         self.continuity = Continuity()
         self.devices: dict[str, Shown] = {}
+        self.alarms: deque[Alarmed] = deque(maxlen=RECENT)
+        self.active: set[str] = set()
+        """Ids of the alarms that are active."""
         self.gaps: deque[tuple[str, wire.Gap]] = deque(maxlen=RECENT)
         self.arrived = asyncio.Event()
 
@@ -77,8 +91,13 @@ class Platform:
     def _record(self, device: str, record: wire.Record) -> None:
         if record.gap is not UNSET:
             self.gaps.append((device, record.gap))
+        if record.alarm is not UNSET:
+            self._alarm(device, record, record.alarm)
         if record.values is UNSET:
             return
+        for alarmed in self.alarms:
+            if record.time < alarmed.time:
+                alarmed.overtook += len(record.values)
         shown = self.devices.setdefault(device, Shown())
         shown.time = max(shown.time, record.time)
         shown.values.update(record.values)
@@ -86,6 +105,17 @@ class Platform:
             shown.quality.pop(name, None)
         shown.quality.update({} if record.quality is UNSET else record.quality)
         self.arrived.set()
+
+    def _alarm(self, device: str, record: wire.Record, alarm: wire.Alarm) -> None:
+        if alarm.snapshot and alarm.id in self.active:
+            return
+        if alarm.state == "active":
+            self.active.add(alarm.id)
+        else:
+            self.active.discard(alarm.id)
+        known = {(seen.alarm.id, seen.alarm.state) for seen in self.alarms}
+        if (alarm.id, alarm.state) not in known:
+            self.alarms.append(Alarmed(device, alarm, record.time))
 
 
 class Stage:

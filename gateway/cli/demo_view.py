@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.demo_stage import Log, Shown, Stage
+from gateway.cli.demo_stage import Alarmed, Log, Shown, Stage
 from gateway.dialects import wire
 from gateway.messages import text
 from gateway.model import Scalar
@@ -19,6 +19,7 @@ def view(stage: Stage, log: Log, lang: str) -> RenderableType:
     return Group(
         _devices(stage, lang),
         _way(stage, lang),
+        *(_alarm_line(alarmed, lang) for alarmed in list(stage.platform.alarms)[-4:]),
         *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage)),
         *(Text.from_ansi(f"  {line}") for line in log.lines),
         Text(text("demo_keys", lang), style="dim"),
@@ -66,8 +67,21 @@ def _way(stage: Stage, lang: str) -> Table:
         Text(f"lost={seen.missing}", style="bold red" if seen.missing else "green"),
         f"duplicates={seen.duplicates}",
         f"gaps={seen.gaps}",
+        text("demo_alarms", lang, count=len(stage.platform.active)),
     )
     return grid
+
+
+def _alarm_line(alarmed: Alarmed, lang: str) -> Text:
+    """What happened to which alarm, and how much older data came behind it."""
+    alarm = alarmed.alarm
+    words = (
+        f"  alarm  {alarmed.device}  {alarm.tag} {alarm.level} {alarm.state}"
+        f"  {_short(alarm.value)} ({_short(alarm.limit)}) {alarm.unit}  {alarmed.time[11:23]}"
+    )
+    if alarmed.overtook:
+        words += "  " + text("demo_overtook", lang, readings=alarmed.overtook)
+    return Text(words, style="bold red" if alarm.state == "active" else "green")
 
 
 def _gap_lines(stage: Stage) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.modbus.transport import Connection
+from gateway.alarms import Limit, LimitRule
 from gateway.clock import Clock
 from gateway.coverage import Coverage
 from gateway.deliver import Delivery
@@ -24,7 +25,7 @@ from gateway.journal import Journal, Settings
 from gateway.journal.words import Damage, Entry
 from gateway.lane import Policy
 from gateway.loader import from_text
-from gateway.model import Batch, Block, Lane
+from gateway.model import AlarmLevel, Batch, Block, Lane
 from gateway.mqtt import MqttPublisher, MqttSettings
 from gateway.planning import plan_site
 from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent
@@ -150,6 +151,16 @@ class Bench:
             self._report(rules)
 
         return self.per_reading(work)
+
+    def limits(self) -> float:
+        """Two limits on every tag, none of them reached."""
+        limits = [Limit(AlarmLevel.LOW, -1e9), Limit(AlarmLevel.HIGH, 1e9)]
+        watched = {
+            id(block): LimitRule(block, dict.fromkeys(range(len(block.tags)), limits), str)
+            for block in self.blocks
+        }
+        pairs = [(watched[id(batch.block)].judge, batch) for batch in self.batches]
+        return self.per_reading(lambda: [judge(batch, 0) for judge, batch in pairs])
 
     def encode_record(self) -> float:
         stamp = self.clock.stamp()
@@ -341,6 +352,7 @@ def measure(site: Site, effort: Effort) -> dict[str, float]:
         found = _on_each_loop("ask", bench, folder)
         found["decode"] = bench.decode()
         found["normalise"] = bench.normalise()
+        found["limits"] = bench.limits()
         found["rules"] = bench.rules()
         found["record encode"] = bench.encode_record()
         found |= asyncio.run(bench.journal())
