@@ -174,24 +174,24 @@ class ScaleConfig(Model):
 
 
 class AlarmsConfig(Model):
-    """Limits of a tag in its unit; evaluated from the next release on."""
+    """Limits of a tag in its unit; each that is set is an alarm of its own."""
 
     high_high: Number | None = None
-    """Danger above it."""
+    """Danger from here on up."""
     high: Number | None = None
-    """Warning above it."""
+    """Warning from here on up."""
     low: Number | None = None
-    """Warning below it."""
+    """Warning from here on down."""
     low_low: Number | None = None
-    """Danger below it."""
+    """Danger from here on down."""
     deadband: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    """How far the value must come back before the alarm clears."""
+    """The alarm clears when the value has come back by more than this."""
     on_delay: Duration = 0.0
-    """How long the value must be beyond the limit."""
+    """How long the value must be beyond the limit; class `safety` does not wait."""
     off_delay: Duration = 0.0
-    """How long it must be back."""
+    """How long it must be back; class `safety` does not wait."""
     priority: Annotated[int, Field(strict=True, ge=1, le=4)] | None = None
-    """1 is the most urgent."""
+    """1 emergency, 2 high, 3 medium, 4 diagnostic; else the outer limits 2, the inner 3."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -202,6 +202,8 @@ class AlarmsConfig(Model):
         for (below, low), (above, high) in pairwise(present):
             if low >= high:
                 raise wrong("alarms_order", above, lower=below, low=low, upper=above, high=high)
+            if high - low <= self.deadband:
+                raise wrong("alarms_deadband", "deadband", lower=below, upper=above)
         return self
 
 
@@ -244,7 +246,7 @@ class TagConfig(Model):
     sentinels: tuple[Number, ...] = ()
     """Raw values that mean "no measurement"."""
     alarms: AlarmsConfig | None = None
-    """Limits, evaluated from the next release on."""
+    """Limits that raise alarms; the tag must be a number or a bool."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -252,6 +254,8 @@ class TagConfig(Model):
             raise wrong("range_order", "range", low=self.range[0], high=self.range[1])
         if self.clamp and self.range is None:
             raise wrong("clamp_needs_range", "clamp")
+        if self.alarms is not None and (self.type is DataType.STRING or self.enum is not None):
+            raise wrong("alarms_need_numbers", "alarms")
         return self
 
 

@@ -280,6 +280,14 @@ CONFIG: Final[dict[str, tuple[str, str]]] = {
         "{lower} ({low}) must be below {upper} ({high})",
         "{lower}（{low}）必须小于 {upper}（{high}）",
     ),
+    "alarms_deadband": (
+        "the dead band must be smaller than the distance from {lower} to {upper}",
+        "死区必须小于 {lower} 与 {upper} 之间的距离",
+    ),
+    "alarms_need_numbers": (
+        "only a number or a bool can have limits, no text and no `enum`",
+        "只有数值或 bool 点位可以设置限值，文本和 `enum` 不可以",
+    ),
     # --- references and names ---
     "duplicate_link": (
         "link `{name}` is named twice; first in {first_file}:{first_line}",

@@ -313,6 +313,9 @@ class TestResolving:
             ("type: int16, scale: true", "not_a_mapping"),
             ("type: int16, interval: 0", "not_above"),
             ("type: int16, alarms: {}", "alarms_empty"),
+            ("type: int16, alarms: {high: 2, low: 1, deadband: 1}", "alarms_deadband"),
+            ("type: int16, enum: {0: a}, alarms: {high: 1}", "alarms_need_numbers"),
+            ("type: string, length: 4, alarms: {high: 1}", "alarms_need_numbers"),
         ],
     )
     def test_what_makes_no_sense_is_refused(self, keys: str, code: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +14,7 @@ from gateway.messages import text
 from gateway.model import Scalar
 
 SHOWN_TAGS = 4
+SHOWN_ALARMS = 4
 
 
 def view(stage: Stage, log: Log, lang: str) -> RenderableType:
@@ -19,7 +22,7 @@ def view(stage: Stage, log: Log, lang: str) -> RenderableType:
     return Group(
         _devices(stage, lang),
         _way(stage, lang),
-        *(_alarm_line(alarmed, lang) for alarmed in list(stage.platform.alarms)[-4:]),
+        *(_alarm_line(alarmed, lang) for alarmed in _newest(stage.platform.alarms)),
         *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage)),
         *(Text.from_ansi(f"  {line}") for line in log.lines),
         Text(text("demo_keys", lang), style="dim"),
@@ -70,6 +73,11 @@ def _way(stage: Stage, lang: str) -> Table:
         text("demo_alarms", lang, count=len(stage.platform.active)),
     )
     return grid
+
+
+def _newest(alarms: Iterable[Alarmed]) -> list[Alarmed]:
+    """The last few by the time they happened: after an outage they come in another order."""
+    return sorted(alarms, key=lambda alarmed: alarmed.time)[-SHOWN_ALARMS:]
 
 
 def _alarm_line(alarmed: Alarmed, lang: str) -> Text:

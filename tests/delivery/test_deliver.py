@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 
+from gateway.dialects import Origin
 from gateway.lane import Policy
 from gateway.model import Cause, Gap, Lane
+from gateway.publisher import Connected
+from gateway.record import decode
 from gateway.simulation.broker import Faults
-from tests.delivery.plant import START_NS, MemoryJournal, StillClock, block, until
+from tests.delivery.plant import BOOT, RUN, START_NS, MemoryJournal, StillClock, block, until
 from tests.delivery.site import DIALECT, Platform, broker_with, delivering
 
 NUMBERS = list(range(1, 201))
@@ -179,6 +182,28 @@ async def test_alarm_overtakes_a_backlog_even_with_one_slot() -> None:
             assert len(platform.of("data")) <= before + 1
             async with asyncio.timeout(20):
                 await delivery.drained()
+
+
+async def test_repeats_go_ahead_of_the_alarm_lane_even_with_one_slot() -> None:
+    journal, platform = backlog(0), Platform()
+    first = journal.poll(lane=Lane.ALARM)
+    record = decode(first.payload, journal.layouts)
+    origin = Origin(RUN, BOOT, "tk999", Lane.ALARM, 1, 1)
+    repeated = DIALECT.message(origin, [DIALECT.record(1, record)], [False])
+    async with broker_with(platform, receive_maximum=1) as broker:
+        broker.faults.delay_s = 0.01
+        async with delivering(journal, broker.url, StillClock()) as delivery:
+
+            def repeat(_: Connected) -> None:
+                for _copy in range(3):
+                    delivery.repeat(DIALECT.topic("alarm", "tk999"), repeated)
+
+            delivery._on_open = repeat
+            async with asyncio.timeout(10):
+                await delivery.drained()
+    devices = [message["device"] for message in platform.of("alarm")]
+    assert devices == ["tk999", "tk999", "tk999", "tk101"]
+    assert journal.settled(Lane.ALARM) == journal.committed(Lane.ALARM)
 
 
 async def test_messages_fit_the_packets_the_broker_takes() -> None:

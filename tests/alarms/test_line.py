@@ -36,7 +36,7 @@ links:
 journal: {{path: {path}, size: 64MiB, commit: 20ms}}
 """
 MORE = "      - {{name: d{}, tags: [{{name: t, address: sine/60, range: [0, 12]}}]}}\n"
-LIMITS = "{high: 10, high_high: 11, deadband: 1}"
+LIMITS = "{high: 10, high_high: 11, deadband: 0.5}"
 
 
 class Plant:

@@ -1,0 +1,162 @@
+"""Changes to the code that must not go unnoticed, each with the test that must fail."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """Replace ``old`` by ``new`` in ``path``: ``test`` fails."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    test: str
+
+
+_ALARMS = "gateway/alarms.py"
+_FILE = "gateway/alarm_file.py"
+_ANNUNCIATOR = "gateway/annunciator.py"
+_LIMITS = "tests/alarms/test_limits.py::"
+_SLOW = _LIMITS + "test_alarms_change_exactly_when_the_slow_model_says"
+_TOLD = "tests/alarms/test_annunciator.py::"
+_POWER = _TOLD + "test_no_alarm_is_lost_or_raised_twice_whatever_the_power_does"
+_WHOLE = "tests/alarms/test_line.py::"
+
+MUTATIONS = [
+    Mutation(
+        "an alarm changes while quality is bad",
+        _ALARMS,
+        "        if quality >= _BAD or not isinstance(value, int | float):\n",
+        "        if not isinstance(value, int | float):\n",
+        _LIMITS + "test_an_alarm_is_frozen_while_quality_is_bad",
+    ),
+    Mutation(
+        "a delay runs on while quality is bad",
+        _ALARMS,
+        "        return self.is_pending and self.frozen_ns is None\n",
+        "        return self.is_pending\n",
+        _LIMITS + "test_no_delay_runs_while_quality_is_bad",
+    ),
+    Mutation(
+        "time without quality counts towards the delay",
+        _ALARMS,
+        "            self.since_ns += mono_ns - self.frozen_ns\n",
+        "",
+        _SLOW,
+    ),
+    Mutation(
+        "an alarm clears inside its dead band",
+        _ALARMS,
+        "        edge = self.back if was else self.value\n",
+        "        edge = self.value\n",
+        _SLOW,
+    ),
+    Mutation(
+        "a delay is not begun anew when the value came back",
+        _ALARMS,
+        "            self.beyond, self.since_ns = beyond, mono_ns\n",
+        "            self.beyond = beyond\n",
+        _SLOW,
+    ),
+    Mutation(
+        "a delay that ended unseen is forgotten",
+        _ALARMS,
+        "        is_over = watch.is_running and watch.due_ns < mono_ns\n",
+        "        is_over = False\n",
+        _SLOW,
+    ),
+    Mutation(
+        "rows in which a delay runs are not looked at",
+        _ALARMS,
+        "                return sorted(self._pending)\n",
+        "                return ()\n",
+        _SLOW,
+    ),
+    Mutation(
+        "the edges stay where they were",
+        _ALARMS,
+        "        self._above[place], self._below[place] = above, below\n",
+        "        self._above[place] = above\n",
+        _SLOW,
+    ),
+    Mutation(
+        "class safety waits for its delays",
+        _ALARMS,
+        "0 if is_safety else int(delay_s * 1e9)",
+        "int(delay_s * 1e9)",
+        _LIMITS + "test_class_safety_has_no_delays",
+    ),
+    Mutation(
+        "the id of an alarm is not on disk before its record",
+        _ANNUNCIATOR,
+        "            await self._save()\n            waiting",
+        "            waiting",
+        _POWER,
+    ),
+    Mutation(
+        "a change that was not committed is forgotten",
+        _ANNUNCIATOR,
+        "            return _Change(device, alarm, payload)\n",
+        "            return _Change(device, alarm, payload, incarnation, seq, is_taken=True)\n",
+        _POWER,
+    ),
+    Mutation(
+        "a change that was committed is said again",
+        _ANNUNCIATOR,
+        "        return _Change(device, alarm, payload, incarnation, seq, is_taken=True)\n",
+        "        return _Change(device, alarm, payload)\n",
+        _POWER,
+    ),
+    Mutation(
+        "an alarm the journal refuses is dropped",
+        _ANNUNCIATOR,
+        "        return change.is_taken\n\n    def _begin",
+        "        change.is_taken = True\n        return True\n\n    def _begin",
+        _TOLD + "test_a_change_the_journal_refuses_is_said_later_in_order",
+    ),
+    Mutation(
+        "an alarm the journal has not committed is repeated",
+        _ANNUNCIATOR,
+        "        return change.seq <= heads.get(",
+        "        return True or change.seq <= heads.get(",
+        _TOLD + "test_only_committed_alarms_are_repeated",
+    ),
+    Mutation(
+        "the alarm lane opens without its gap",
+        _ANNUNCIATOR,
+        "        if gap is not None:\n",
+        "        if False:\n",
+        _TOLD + "test_the_first_record_of_an_incarnation_is_the_time_nothing_was_watched",
+    ),
+    Mutation(
+        "the state of alarms is not flushed",
+        _FILE,
+        "+ body, 0)\n            file.sync()\n",
+        "+ body, 0)\n",
+        _TOLD + "TestAlarmFile",
+    ),
+    Mutation(
+        "the state of alarms is written over itself",
+        _FILE,
+        "        path = self._paths[turn % 2]\n",
+        "        path = self._paths[0]\n",
+        _TOLD + "TestAlarmFile",
+    ),
+    Mutation(
+        "no snapshot after a reconnect",
+        "gateway/health.py",
+        "        self._announcer.snapshot(self._delivery)\n",
+        "",
+        _WHOLE + "test_active_alarms_are_repeated_after_a_reconnect_ahead_of_queued_ones",
+    ),
+    Mutation(
+        "the snapshot waits behind the queue",
+        "gateway/deliver.py",
+        "        if lane is Lane.ALARM and self._repeats:\n            return 0\n",
+        "",
+        "tests/delivery/test_deliver.py::"
+        "test_repeats_go_ahead_of_the_alarm_lane_even_with_one_slot",
+    ),
+]
