@@ -184,7 +184,11 @@ class Delivery:
             self._topics_refused.pop(mail.topic, None)
 
     def _flush(self) -> None:
-        """Send repeats, then retained topics that have something new, while there are slots."""
+        """Send repeats, then retained topics that have something new, while there are slots.
+
+        Called at every event, before the lanes act on it: a slot that becomes free is the
+        repeats' first.
+        """
         while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
             if not self.send(None, *self._repeats[0]):
                 return
@@ -197,14 +201,8 @@ class Delivery:
 
     @property
     def alarm_waits(self) -> bool:
-        """Whether an alarm could use the next free slot."""
-        return bool(self._repeats) or self.lanes[Lane.ALARM].is_ready
-
-    def slots(self, lane: Lane) -> int:
-        """Messages ``lane`` may add now; the alarm lane none while repeats wait."""
-        if lane is Lane.ALARM and self._repeats:
-            return 0
-        return self.window.slots(lane, alarm_waits=self.alarm_waits)
+        """Whether the alarm lane could use the next free slot."""
+        return self.lanes[Lane.ALARM].is_ready
 
     def send(
         self,
@@ -279,7 +277,7 @@ class LaneDelivery:
         """Load and send what there is room for; True when there is more to do at once."""
         loaded = self._load()
         window, lane = self._outlet.window, self.lane
-        slots = self._outlet.slots(lane)
+        slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
         now_s = self._clock.monotonic()
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
         return loaded

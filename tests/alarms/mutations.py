@@ -107,7 +107,7 @@ MUTATIONS = [
         _ANNUNCIATOR,
         "        return _Change(device, alarm, payload, incarnation, seq, is_taken=True)\n",
         "        return _Change(device, alarm, payload)\n",
-        _POWER,
+        _TOLD + "test_what_was_committed_is_not_said_again_after_a_start",
     ),
     Mutation(
         "an alarm the journal refuses is dropped",
@@ -154,8 +154,8 @@ MUTATIONS = [
     Mutation(
         "the snapshot waits behind the queue",
         "gateway/deliver.py",
-        "        if lane is Lane.ALARM and self._repeats:\n            return 0\n",
-        "",
+        "        while self._repeats and ",
+        "        while self._repeats and not self.alarm_waits and ",
         "tests/delivery/test_deliver.py::"
         "test_repeats_go_ahead_of_the_alarm_lane_even_with_one_slot",
     ),
