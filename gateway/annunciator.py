@@ -201,6 +201,11 @@ class Annunciator:
         """The devices whose alarm stream has begun."""
         return self._seqs.keys()
 
+    @property
+    def refusing(self) -> bool:
+        """Whether the disk or the journal refused the last change."""
+        return self._is_unsaved or self._is_refused
+
     def standing(self) -> list[Standing]:
         """Every active alarm whose record is committed."""
         heads = self._journal.heads()

@@ -90,7 +90,8 @@ class Health:
         """``online`` or ``degraded``, and the reasons."""
         reasons = [r for r in self._delivery.reasons() if r != "broker_unreachable"]
         reasons += [f"device_missing.{name}" for name in self._intake.unwatched()]
-        if self._journal.stats().failed is not None or self._intake.refusing:
+        refusing = self._intake.refusing or self._intake.alarms.refusing
+        if self._journal.stats().failed is not None or refusing:
             reasons.append("storage_failed")
         if self._clock.stamp().state is ClockState.UNSYNCED:
             reasons.append("clock_unsynced")

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import (
+    Alarm,
+    AlarmLevel,
+    AlarmState,
     Batch,
     Block,
     Cause,
@@ -17,6 +20,8 @@ from gateway.model import (
     DataType,
     Event,
     Gap,
+    Priority,
+    Quality,
     Scale,
     Stamp,
     Tag,
@@ -114,6 +119,16 @@ def test_a_gap_and_an_event_come_back_whole() -> None:
     assert decode(encoder.gap(gap, STAMP), []).body == gap
     event = Event("start", {"version": "1", "clean": True})
     assert decode(encoder.event(event, STAMP), []).body == event
+
+
+def test_an_alarm_comes_back_whole() -> None:
+    encoder = Encoder(BOOT, [], [])
+    level, state = AlarmLevel.LOW_LOW, AlarmState.CLEARED
+    what = ("ab-1", "level", level, state, Priority.EMERGENCY)
+    alarm = Alarm(*what, 7.5, 8.0, "m", Quality.UNCERTAIN_SENSOR, 3, 9)
+    record = decode(encoder.alarm(alarm, STAMP, (1, 2)), [])
+    assert record.body == alarm
+    assert (record.time_ns, record.mono_ns) == (9, (1, 2))
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x01", b"\x09" + bytes(60), b"\x02" + bytes(60)])

@@ -90,8 +90,10 @@ class Alarm(_Strict, frozen=True):
     unit: str
     quality: AnyQuality
     raised: Time
+    """When the on-delay had passed; the same in every record of this alarm."""
     cleared: Time | None
     snapshot: bool
+    """True: repeats the record with this seq after a reconnect; it is no new record."""
 
 
 class Record(_Strict, frozen=True):

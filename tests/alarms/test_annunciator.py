@@ -156,6 +156,47 @@ def test_an_alarm_goes_out_when_its_state_cannot_be_saved() -> None:
     assert [alarm.tag for alarm in gateway.said()] == ["t0"]
 
 
+DELAYED = {("d", "t0"): (Limit(AlarmLevel.HIGH, 10.0, on_delay_ns=5 * 10**9),)}
+
+
+def test_a_delay_ends_when_no_reading_comes() -> None:
+    gateway = Gateway(FakeDisk(), StillClock())
+    gateway.alarms.use([BLOCK], DELAYED)
+    gateway.read(15.0, 5.0)
+    gateway.clock.pass_s(4.9)
+    gateway.alarms.tick()
+    assert gateway.alarms._pause_s() == pytest.approx(0.1)
+    gateway.clock.pass_s(0.2)
+    gateway.alarms.tick()
+    gateway.flush()
+    gateway.commit()
+    (alarm,) = gateway.said()
+    assert alarm.raised_ns == gateway.clock.now_ns() - 10**8
+
+
+def test_no_delay_ends_while_the_device_is_missing() -> None:
+    gateway = Gateway(FakeDisk(), StillClock())
+    gateway.alarms.use([BLOCK], DELAYED)
+    gateway.read(15.0, 5.0)
+    gateway.alarms.device_missing("d")
+    gateway.clock.pass_s(60)
+    gateway.alarms.tick()
+    assert gateway.alarms._changes == []
+    assert gateway.alarms._pause_s() is None
+
+
+def test_limits_that_change_while_running_are_held_against_the_next_reading() -> None:
+    gateway = Gateway(FakeDisk(), StillClock())
+    gateway.read(15.0, 15.0)
+    gateway.flush()
+    gateway.alarms.use([BLOCK], {("d", "t0"): (Limit(AlarmLevel.HIGH, 20.0),)})
+    gateway.read(15.0, 15.0)
+    gateway.flush()
+    gateway.commit()
+    found = [(alarm.tag, alarm.state.value, alarm.value) for alarm in gateway.said()[2:]]
+    assert found == [("t1", "cleared", None), ("t0", "cleared", 15.0)]
+
+
 def test_the_first_record_of_an_incarnation_is_the_time_nothing_was_watched() -> None:
     disk, clock = FakeDisk(), StillClock()
     first = Gateway(disk, clock)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,6 +123,21 @@ async def test_an_alarm_is_raised_and_cleared_on_the_alarm_lane(
     assert isinstance(schema, wire.Schema)
     assert schema.tags["flow"].limits == {"high": 10.0, "high_high": 11.0}
     assert schema.tags["other"].limits == {}
+
+
+async def test_an_alarm_is_at_the_broker_within_100_ms_of_its_reading(
+    broker: Broker, tmp_path: Path, plant: Plant
+) -> None:
+    platform, took_ms = Platform(broker), list[float]()
+    async with running(broker, tmp_path):
+        await platform.until(lambda: len(platform.records) > 3)
+        for count in range(1, 12):
+            plant.value = 10.5 if count % 2 else 5.0
+            await platform.until(lambda due=count: len(alarms(platform)) == due)  # type: ignore[misc]
+            mono = alarm_records(platform)[-1].mono
+            assert mono is not UNSET
+            took_ms.append((time.monotonic_ns() - mono[1]) / 1e6)
+    assert statistics.median(took_ms) < 100
 
 
 async def test_an_alarm_raised_during_an_outage_arrives_before_the_backlog(
