@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 from gateway.model import Batch, Block, Cause, Gap, Quality
 
 ANNOUNCE_S = 60.0
+LONGEST_HOLE = 1.5
+"""Intervals between two readings beyond which a gap has to stand between them."""
 Item: TypeAlias = Batch | Gap
 
 
@@ -63,7 +65,8 @@ class Coverage:
         self._begun = False
         self._device_outage: _Outage | None = None
         self._block_outages: dict[tuple[int, tuple[int, ...]], _Outage] = {}
-        self._last_ns: dict[int, int] = {}
+        self._last: dict[int, tuple[int, int]] = {}
+        """Of each block: its last poll in Unix time, and on the monotonic clock."""
         self._skipped: dict[int, tuple[Cause, int]] = {}
 
     @property
@@ -74,26 +77,47 @@ class Coverage:
     def readings(self, batch: Batch) -> Sequence[Gap]:
         """The gaps to write before ``batch``."""
         block = id(batch.block)
-        quiet = self._begun and self._device_outage is None
-        if quiet and not self._block_outages and block not in self._skipped:
+        quiet = self._begun and self._device_outage is None and not self._block_outages
+        if quiet and block not in self._skipped and not self._took_long(batch):
             gaps: Sequence[Gap] = ()
         else:
             gaps = list(self._closing(batch))
-        self._last_ns[block] = self.covered_to_ns = batch.time_ns
+        self._last[block] = batch.time_ns, _elapsed_ns(batch)
+        self.covered_to_ns = batch.time_ns
         return gaps
 
+    def _took_long(self, batch: Batch) -> bool:
+        """Whether the last poll of the block lies further back than a hole may be long."""
+        last = self._last.get(id(batch.block))
+        longest_ns = batch.block.interval_s * LONGEST_HOLE * 1e9
+        return last is not None and _elapsed_ns(batch) - last[1] > longest_ns
+
     def _closing(self, batch: Batch) -> Iterator[Gap]:
-        now_ns, block = batch.time_ns, id(batch.block)
+        now_ns = batch.time_ns
         yield from self._begin(now_ns)
         if self._device_outage is not None:
             yield _closed(self._device_outage, now_ns)
             self._device_outage = None
+            self._last.clear()
         for key in [key for key in self._block_outages if _touches(key, batch)]:
             yield _closed(self._block_outages.pop(key), now_ns)
-        cause, missed = self._skipped.pop(block, (Cause.POLL_OVERRUN, 0))
-        if missed and block in self._last_ns:
-            gap = self._gap(cause, self._last_ns[block], now_ns, missed)
-            yield replace(gap, tags=tuple(tag.name for tag in batch.block.tags))
+            self._last.pop(id(batch.block), None)
+        yield from self._skipped_polls(batch)
+
+    def _skipped_polls(self, batch: Batch) -> Iterator[Gap]:
+        """The gap since the last poll of the block, if polls were skipped or it took long.
+
+        Two polls on time can lie far apart when the second answer is slow: then no poll was
+        skipped, and how many readings are missing is a matter of view: one at most.
+        """
+        block = batch.block
+        cause, missed = self._skipped.pop(id(block), (Cause.POLL_OVERRUN, 0))
+        last = self._last.get(id(block))
+        if last is None or not (missed or self._took_long(batch)):
+            return
+        tags = block.tags if batch.index is None else [block.tags[row] for row in batch.index]
+        gap = self._gap(cause, last[0], batch.time_ns, missed or len(tags))
+        yield replace(gap, tags=tuple(tag.name for tag in tags), exact=missed > 0)
 
     def device_missing(self, cause: Cause, quality: Quality, now_ns: int) -> Sequence[Item]:
         """What to write when nothing comes from the device any more."""
@@ -125,7 +149,7 @@ class Coverage:
             self._device_outage = None
         bad = block.bad(quality, now_ns)
         items.append(bad if len(rows) == len(block.tags) else bad.select(rows))
-        since_ns = self._last_ns.get(id(block), self.covered_to_ns)
+        since_ns, _ = self._last.get(id(block), (self.covered_to_ns, 0))
         tags = tuple(block.tags[row].name for row in rows)
         gap = replace(self._gap(cause, since_ns, None, None), tags=tags)
         self._block_outages[key] = _Outage(gap, 0, now_ns)
@@ -182,6 +206,11 @@ class Coverage:
 
     def _gap(self, cause: Cause, from_ns: int, to_ns: int | None, count: int | None) -> Gap:
         return Gap(self._gap_id(), cause, from_ns, to_ns, count=count)
+
+
+def _elapsed_ns(batch: Batch) -> int:
+    """When ``batch`` came, on a clock that is never set."""
+    return batch.time_ns if batch.mono_ns is None else batch.mono_ns[1]
 
 
 def _closed(outage: _Outage, now_ns: int) -> Gap:

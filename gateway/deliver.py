@@ -32,6 +32,9 @@ from gateway.publisher import (
 )
 from gateway.window import Window
 
+REST: Final = 2.0
+"""After a turn a lane rests so many times as long as it took: catching up must not keep the
+links from polling, which share the event loop."""
 POLL_S: Final = 0.25
 """How long a lane that nobody wakes stays unaware of new records."""
 READY_MESSAGES: Final = 8
@@ -233,8 +236,10 @@ class LaneDelivery:
         """Deliver until cancelled."""
         while True:
             self._woken.clear()
+            began_s = self._clock.monotonic()
             if self.turn():
-                await asyncio.sleep(0)
+                ended_s = self._clock.monotonic()
+                await self._clock.sleep_until(ended_s + REST * (ended_s - began_s))
                 continue
             try:
                 async with asyncio.timeout(POLL_S):

@@ -35,6 +35,8 @@ class _Stream:
         self.device = device
         self.waiting: list[Gap] = []
         self.lost: Gap | None = None
+        self.taken_to_ns: int | None = None
+        """Time of the last readings that the journal took."""
 
 
 class _Device:
@@ -216,6 +218,7 @@ class Intake:
                 readings=readings,
                 covers=covers,
             )
+            stream.taken_to_ns = time_ns
         except JournalError as error:
             self._refused(error)
             self._lose(stream, time_ns, readings)
@@ -252,7 +255,8 @@ class Intake:
     def _lose(self, stream: _Stream, time_ns: int, readings: int) -> None:
         self.lost_total += readings
         if stream.lost is None:
-            stream.lost = Gap(self._gap_id(), Cause.STORAGE_FAILED, time_ns, None, count=0)
+            since_ns = stream.taken_to_ns or time_ns
+            stream.lost = Gap(self._gap_id(), Cause.STORAGE_FAILED, since_ns, None, count=0)
         count = (stream.lost.count or 0) + readings
         stream.lost = _counted(stream.lost, count)
 

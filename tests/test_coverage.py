@@ -88,7 +88,8 @@ def test_skipped_polls_between_two_good_ones_are_one_closed_gap_of_that_block() 
     coverage.readings(good(first, 1))
     coverage.readings(good(second, 1))
     coverage.polls_missed(first, range(2), Cause.POLL_OVERRUN, 3)
-    assert not coverage.readings(good(second, 5))
+    for second_s in range(2, 6):
+        assert not coverage.readings(good(second, second_s))
     (gap,) = coverage.readings(good(first, 5))
     assert (gap.cause, gap.from_ns, gap.to_ns, gap.count) == (
         Cause.POLL_OVERRUN,
@@ -107,11 +108,26 @@ def test_a_refused_tag_is_named_while_its_neighbours_go_on() -> None:
     assert isinstance(gap, Gap)
     assert list(bad.index or ()) == [1]
     assert gap.tags == ("t1",)
-    neighbour = Batch(block, 3 * S, [1.0], index=[0])
-    assert not coverage.readings(neighbour)
+    for second_s in (2, 3):
+        assert not coverage.readings(Batch(block, second_s * S, [1.0], index=[0]))
     assert coverage.watched
     (closed,) = coverage.readings(Batch(block, 4 * S, [1.0], index=[1]))
     assert closed.id == gap.id
+
+
+def test_two_polls_on_time_with_a_slow_answer_between_them_have_a_gap_too() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 1))
+    (gap,) = coverage.readings(good(block, 2.9))
+    assert (gap.cause, gap.count, gap.exact) == (Cause.POLL_OVERRUN, 2, False)
+
+
+def test_a_clock_that_is_set_makes_no_gap() -> None:
+    coverage, (block,) = watched()
+    for second in range(3):
+        at = second * S, second * S
+        batch = Batch(block, (second + 3600 * (second > 1)) * S, [1.0, 1.0], mono_ns=at)
+        assert not coverage.readings(batch)
 
 
 Step = tuple[str, float]
