@@ -32,14 +32,15 @@ from gateway.publisher import (
 )
 from gateway.window import Window
 
-REST: Final = 2.0
+REST: Final = 1.0
 """After a turn a lane rests so many times as long as it took: catching up must not keep the
 links from polling, which share the event loop."""
 POLL_S: Final = 0.25
 """How long a lane that nobody wakes stays unaware of new records."""
 READY_MESSAGES: Final = 8
 """A lane with so many messages to send reads no further."""
-_PACKET_BYTES: Final = 16
+_NO_LIMIT: Final = 1 << 62
+PACKET_BYTES: Final = 16
 """Fixed header, packet identifier, properties and topic length of a PUBLISH."""
 TAKEN_OVER: Final = 0x8E
 CONFLICT_SHOWN_S: Final = 600.0
@@ -86,6 +87,7 @@ class Delivery:
         self._retained: dict[str, bytes] = {}
         self._unsent: dict[str, bytes] = {}
         self._topics_refused: dict[str, int] = {}
+        self._longest = _NO_LIMIT
         self._lost = Lost(None, "not connected yet")
         self._conflict_until_s = float("-inf")
         self.online = False
@@ -145,6 +147,7 @@ class Delivery:
         self.online = True
         self.window.open(event.receive_maximum)
         self._topics_refused.clear()
+        self._longest = event.maximum_packet_bytes or _NO_LIMIT
         self._unsent = dict(self._retained)
         self._on_open(event)
         for lane in self.lanes.values():
@@ -177,8 +180,11 @@ class Delivery:
     def _flush(self) -> None:
         """Send the retained topics that have something new, while there are slots."""
         while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
-            topic = next(iter(self._unsent))
-            if not self.send(None, topic, self._unsent[topic], retain=True):
+            topic, payload = next(iter(self._unsent.items()))
+            if len(topic) + len(payload) + PACKET_BYTES > self._longest:
+                # Sending it would cut the connection, and again after each reconnect.
+                self._topics_refused[topic] = lanes.TOO_LARGE
+            elif not self.send(None, topic, payload, retain=True):
                 return
             del self._unsent[topic]
 
@@ -287,7 +293,7 @@ class LaneDelivery:
         longest = MAX_BYTES
         if event.maximum_packet_bytes is not None:
             topic = len(self._dialect.topic(self.lane, "x" * 64))
-            longest = min(longest, event.maximum_packet_bytes - topic - _PACKET_BYTES)
+            longest = min(longest, event.maximum_packet_bytes - topic - PACKET_BYTES)
         self.tell(Opened(event.can_refuse, longest - self._dialect.head_bytes))
 
     @property

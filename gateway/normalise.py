@@ -25,9 +25,9 @@ class Normaliser:
     """
 
     def __init__(self, tags: Sequence[Tag]) -> None:
-        self._rows = [(tag.conversion or _IDENTITY, tag.type in _FLOATS) for tag in tags]
+        self._tags = tags
         self._involved = [row for row, tag in enumerate(tags) if not _is_plain(tag.conversion)]
-        self._scales = _columns(tags) if any(c.scale for c, _ in self._rows) else None
+        self._scales = _columns(tags) if any(map(_is_scaled, tags)) else None
         self._checks_finite = all(tag.type != DataType.STRING for tag in tags) and any(
             tag.type in _FLOATS for tag in tags
         )
@@ -63,17 +63,21 @@ class Normaliser:
     ) -> tuple[Sequence[Scalar], bytes | None]:
         out, quality = list(values), bytearray(len(raw))
         for row in self._involved:
-            conversion, is_float = self._rows[row]
-            out[row], quality[row] = convert(raw[row], conversion, is_float=is_float)
+            out[row], quality[row] = _converted(self._tags[row], raw[row])
         return out, bytes(quality) if any(quality) else None
 
     def _convert_rows(self, raw: Sequence[Scalar]) -> tuple[Sequence[Scalar], bytes | None]:
-        pairs = [
-            convert(value, conversion, is_float=is_float)
-            for value, (conversion, is_float) in zip(raw, self._rows, strict=True)
-        ]
+        pairs = [_converted(tag, value) for tag, value in zip(self._tags, raw, strict=True)]
         quality = bytes(q for _, q in pairs)
         return [value for value, _ in pairs], quality if any(quality) else None
+
+
+def _converted(tag: Tag, raw: Scalar) -> tuple[Scalar, int]:
+    return convert(raw, tag.conversion or _IDENTITY, is_float=tag.type in _FLOATS)
+
+
+def _is_scaled(tag: Tag) -> bool:
+    return tag.conversion is not None and tag.conversion.scale is not None
 
 
 def convert(raw: Scalar, conversion: Conversion, *, is_float: bool) -> tuple[Scalar, int]:

@@ -12,10 +12,11 @@ long as a record needs it. A record names its block by position in that blob.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import msgspec
@@ -69,7 +70,14 @@ class Layout(msgspec.Struct, frozen=True, dict=True, array_like=True):
     @cached_property
     def packing(self) -> struct.Struct | None:
         """How a full image is packed; None when a tag has no fixed width."""
-        return None if GENERIC in self.columns else struct.Struct("<" + self.columns)
+        return None if GENERIC in self.columns else _packing(self.columns)
+
+
+@cache
+def _packing(columns: str) -> struct.Struct:
+    """``hhhd`` as ``3hd``: short, and one for all blocks alike."""
+    runs = ((column, len(list(run))) for column, run in itertools.groupby(columns))
+    return struct.Struct("<" + "".join(f"{count}{column}" for column, count in runs))
 
 
 def layout_of(block: Block[Any]) -> Layout:

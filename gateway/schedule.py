@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.model import Block
@@ -18,6 +18,11 @@ class Slot:
     block: Block[Any]
     not_before: float = 0.0
     """Run later than ``due``, behind the blocks that are due by then."""
+    rank: int = field(init=False)
+    """Class of the block; the smaller goes first."""
+
+    def __post_init__(self) -> None:
+        self.rank = self.block.tag_class
 
     @property
     def run_at(self) -> float:
@@ -45,7 +50,7 @@ class Schedule:
     def add(self, slot: Slot) -> None:
         """Queue ``slot`` at its time."""
         self._order += 1
-        heapq.heappush(self._heap, (slot.run_at, slot.block.tag_class, self._order, slot))
+        heapq.heappush(self._heap, (slot.run_at, slot.rank, self._order, slot))
 
     def pop(self) -> Slot | None:
         """The next slot, which is the caller's until `add`; None when all are out."""
