@@ -208,8 +208,10 @@ class Line:
 
     async def end(self) -> None:
         """Make everything durable, deliver what can be delivered soon, say goodbye."""
+        self.intake.finish()
         self.intake.event(Event("stop", {}))
         try:
+            self.intake.mark()
             async with asyncio.timeout(SYNC_S):
                 for lane in Lane:
                     await self._journal.durable(lane)

@@ -158,12 +158,11 @@ class Encoder:
         number, packing = self._blocks[id(batch.block)]
         flags = 0 if batch.mono_ns is None else _HAS_MONO
         quality = batch.quality
-        if packing is None or batch.index is not None or None in batch.values:
+        packed = _packed(batch, packing)
+        if packed is None:
             body = _encode((batch.values, quality, batch.index, batch.source_time_ns))
-        elif batch.source_time_ns is not None:
-            body = _encode((batch.values, quality, None, batch.source_time_ns))
         else:
-            body = packing.pack(*batch.values)
+            body = packed
             flags |= _PACKED
             if quality is not None:
                 body += quality
@@ -198,6 +197,19 @@ class Encoder:
         return _HEADER.pack(
             kind, state, flags, bound, time_ns, request, reply, self._boot, block
         )
+
+
+def _packed(batch: Batch, packing: struct.Struct | None) -> bytes | None:
+    """The values as one column; None when they are not a full image that fits it."""
+    if packing is None or batch.index is not None or batch.source_time_ns is not None:
+        return None
+    if None in batch.values:  # `struct` would make False of it.
+        return None
+    try:
+        return packing.pack(*batch.values)
+    except struct.error:
+        # A value is of another kind than its type says; it is kept as it is.
+        return None
 
 
 def decode(payload: bytes, layouts: Sequence[Layout]) -> Record:

@@ -28,10 +28,18 @@ class ImageRule:
         self._values: list[Scalar] = [None] * len(tags)
         self._quality: bytearray = bytearray(len(tags))
         self._image_ns: int | None = None
+        self._piece_image_ns: dict[tuple[int, ...], int] = {}
 
     def forget(self) -> None:
         """Report the next batch in full."""
         self._image_ns = None
+        self._piece_image_ns.clear()
+
+    def lose(self, bad: Batch) -> None:
+        """From now on the tags of ``bad`` have no value; what comes next is news in full."""
+        rows = range(len(self._bands)) if bad.index is None else bad.index
+        self._keep_rows(bad, rows)
+        self.forget()
 
     def latest(self) -> tuple[Sequence[Scalar], bytes]:
         """The newest value and quality of each tag; None for a tag never read."""
@@ -40,8 +48,8 @@ class ImageRule:
     def report(self, batch: Batch) -> Batch | None:
         """The part of ``batch`` to record; None when nothing in it is news."""
         if batch.index is not None:
-            return self._report_rows(batch)
-        if self._reports_all or self._image_is_due(batch.time_ns):
+            return self._report_rows(batch, batch.index)
+        if self._reports_all or self._is_due(self._image_ns, batch.time_ns):
             return self._keep(batch)
         rows = self._rows_with_news(batch)
         if not rows:
@@ -62,24 +70,24 @@ class ImageRule:
             if self._is_news(row, values[row], 0 if quality is None else quality[row])
         ]
 
-    def _report_rows(self, batch: Batch) -> Batch | None:
-        """Like `report`, for a batch that holds some of the block's tags only."""
-        assert batch.index is not None  # noqa: S101
+    def _report_rows(self, batch: Batch, index: Sequence[int]) -> Batch | None:
+        """Like `report`, for a piece of a divided block: it has an image of its own."""
+        piece = tuple(index)
+        if self._is_due(self._piece_image_ns.get(piece), batch.time_ns):
+            self._piece_image_ns[piece] = batch.time_ns
+            return self._keep_rows(batch, index)
+        quality = batch.quality
         rows = [
             at
-            for at, row in enumerate(batch.index)
-            if self._image_ns is None
-            or self._is_news(row, batch.values[at], batch.quality[at] if batch.quality else 0)
+            for at, row in enumerate(index)
+            if self._is_news(row, batch.values[at], quality[at] if quality else 0)
         ]
         if not rows:
             return None
-        news = batch.select(rows)
-        return self._keep_rows(news, [batch.index[at] for at in rows])
+        return self._keep_rows(batch.select(rows), [index[at] for at in rows])
 
-    def _image_is_due(self, time_ns: int) -> bool:
-        return self._image_ns is None or not (
-            0 <= time_ns - self._image_ns < self._max_silence_ns
-        )
+    def _is_due(self, image_ns: int | None, time_ns: int) -> bool:
+        return image_ns is None or not 0 <= time_ns - image_ns < self._max_silence_ns
 
     def _is_news(self, row: int, value: Scalar, quality: int) -> bool:
         band, last = self._bands[row], self._values[row]

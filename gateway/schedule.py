@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.model import Block
+from gateway.model import Block, Cause
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +18,12 @@ class Slot:
     block: Block[Any]
     not_before: float = 0.0
     """Run later than ``due``, behind the blocks that are due by then."""
+    deferred: bool = False
+    """It has let everybody else go first."""
+    failures: int = 0
+    """Polls in a row that the device did not answer."""
+    cause: Cause = Cause.POLL_OVERRUN
+    """Why polls that are passed over were missed."""
     rank: int = field(init=False)
     """Class of the block; the smaller goes first."""
 
@@ -58,7 +64,7 @@ class Schedule:
 
     def skip_all(self, now: float) -> Iterator[tuple[Block[Any], int]]:
         """Move each queued slot to the point nearest to ``now``; blocks and polls missed."""
-        slots = [entry[3] for entry in self._heap]
+        slots = [entry[3] for entry in sorted(self._heap)]
         self._heap.clear()
         for slot in slots:
             missed = skip(slot, now)
