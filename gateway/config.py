@@ -136,7 +136,7 @@ class Secret(Model):
         """
         path = self.path()
         try:
-            return path.read_text().rstrip("\r\n")
+            return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"secret {path}: {error}") from error
 
@@ -419,7 +419,7 @@ class JournalConfig(Model):
     path: str
     """Its directory."""
     size: Annotated[Size, Field(ge=16 * 2**20)] = 2 * 2**30
-    """Disk it may use; the oldest data goes first when it is full."""
+    """Disk it may use; full of undelivered data it takes no more, and says so in a gap."""
     commit: Annotated[Interval, Field(le=60)] = 0.25
     """A reading is on disk after this time at the latest."""
     memory: Annotated[Size, Field(ge=2**20)] = 32 * 2**20

@@ -91,6 +91,7 @@ class Delivery:
         self._lost = Lost(None, "not connected yet")
         self._conflict_until_s = float("-inf")
         self.online = False
+        self._away_since_s: float | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -144,7 +145,7 @@ class Delivery:
             lane.wake()
 
     def _opened(self, event: Connected) -> None:
-        self.online = True
+        self._note_back()
         self.window.open(event.receive_maximum)
         self._topics_refused.clear()
         self._longest = event.maximum_packet_bytes or _NO_LIMIT
@@ -153,8 +154,16 @@ class Delivery:
         for lane in self.lanes.values():
             lane.opened(event)
 
+    def _note_back(self) -> None:
+        self.online = True
+        if self._away_since_s is not None:
+            away_s = round(self._clock.monotonic() - self._away_since_s)
+            _log.info("broker back", away_s=away_s)
+            self._away_since_s = None
+
     def _closed(self, event: Lost) -> None:
-        if self.online or event.text != self._lost.text:
+        if self.online or self._away_since_s is None:
+            self._away_since_s = self._clock.monotonic()
             _log.warning("broker lost", reason=event.reason, error=event.text)
         self.online, self._lost = False, event
         if event.reason == TAKEN_OVER:

@@ -324,6 +324,19 @@ def test_files_are_for_this_user_alone(path: Path, clock: Clock) -> None:
         assert stat.S_IMODE(found.stat().st_mode) == want, found
 
 
+def test_a_journal_of_another_gateway_is_refused_by_name(path: Path, clock: Clock) -> None:
+    close(open_journal(small(path), clock))
+    with pytest.raises(JournalError, match="belongs to gateway"):
+        Journal.open(
+            small(path),
+            gateway="other",
+            schema=b"",
+            clock=clock,
+            boot="b" * 32,
+            config="c" * 16,
+        )
+
+
 def test_a_newer_format_is_refused_and_nothing_is_touched(path: Path, clock: Clock) -> None:
     journal = open_journal(small(path), clock)
     put(journal)
