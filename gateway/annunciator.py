@@ -198,8 +198,8 @@ class Annunciator:
 
     @property
     def watched(self) -> Collection[str]:
-        """The devices whose alarm stream has begun."""
-        return self._seqs.keys()
+        """The devices whose alarm stream has begun; none while the journal refuses alarms."""
+        return () if self._is_refused else self._seqs.keys()
 
     @property
     def refusing(self) -> bool:

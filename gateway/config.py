@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
 
 from gateway.errors import ConfigError
 from gateway.model import DataType, TagClass
@@ -136,7 +143,7 @@ class Secret(Model):
         """
         path = self.path()
         try:
-            return path.read_text().rstrip("\r\n")
+            return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"secret {path}: {error}") from error
 
@@ -357,14 +364,50 @@ class TlsConfig(Model):
         return self
 
 
+def _broker_url(written: str) -> str:
+    parts = broker(written)
+    if parts is None:
+        raise wrong("not_a_broker_url")
+    if parts.password is not None:
+        raise wrong("secret_in_url")
+    return written
+
+
+def _not_empty(written: object) -> object:
+    # Not by `min_length`: entries that are wrong themselves would count as missing.
+    if isinstance(written, list | tuple) and not written:
+        raise wrong("too_few", count=0, limit=1)
+    return written
+
+
+def _root(written: str) -> str:
+    if not _TOPIC.fullmatch(written):
+        raise wrong("not_a_topic", value=written)
+    return written
+
+
+def _delivery(written: str) -> str:
+    if written == "receipt":
+        raise wrong("receipts_to_come")
+    return written
+
+
+BrokerUrl: TypeAlias = Annotated[str, AfterValidator(_broker_url)]
+"""``mqtts://host:8883``."""
+
+
 class MqttConfig(Model):
     """Towards the broker."""
 
-    urls: Annotated[tuple[str, ...], Field(min_length=1)]
+    urls: Annotated[
+        tuple[BrokerUrl, ...],
+        BeforeValidator(_not_empty),
+        Field(json_schema_extra={"minItems": 1}),
+    ]
     """Brokers in order of preference, `mqtts://host:8883`."""
     insecure: StrictBool = False
     """Must be true to use `mqtt://` to another machine: no encryption."""
-    root: str = "tidegate/v1"
+    root: Annotated[str, AfterValidator(_root)] = "tidegate/v1"
     """First levels of every topic."""
     version: Literal[5, "3.1.1"] = 5
     """Version of MQTT."""
@@ -376,7 +419,7 @@ class MqttConfig(Model):
     """Where the password lies: `{credential: NAME}` or `{file: PATH}`."""
     tls: TlsConfig | None = None
     """Certificates; without it those of the system."""
-    delivery: Literal["puback", "receipt"] = "puback"
+    delivery: Annotated[Literal["puback", "receipt"], AfterValidator(_delivery)] = "puback"
     """Who acknowledges: the broker. `receipt` (the platform) is not in this version."""
     no_subscribers: Literal["hold", "accept"] = "hold"
     """When the broker says that nobody listens; `accept` is for the bench."""
@@ -389,10 +432,6 @@ class MqttConfig(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not _TOPIC.fullmatch(self.root):
-            raise wrong("not_a_topic", "root", value=self.root)
-        if self.delivery == "receipt":
-            raise wrong("receipts_to_come", "delivery")
         for position, url in enumerate(self.urls):
             self._check_url(position, url)
         if (
@@ -405,15 +444,9 @@ class MqttConfig(Model):
 
     def _check_url(self, position: int, url: str) -> None:
         parts = broker(url)
-        if parts is None:
-            raise wrong("not_a_broker_url", "urls", position)
-        if parts.password is not None:
-            raise wrong("secret_in_url", "urls", position)
-        if (
-            parts.scheme == "mqtt"
-            and not self.insecure
-            and not is_loopback(parts.hostname or "")
-        ):
+        if parts is None or self.insecure or parts.scheme != "mqtt":
+            return
+        if not is_loopback(parts.hostname or ""):
             raise wrong("insecure_url", "urls", position, value=url)
 
 
@@ -423,7 +456,7 @@ class JournalConfig(Model):
     path: str
     """Its directory."""
     size: Annotated[Size, Field(ge=16 * 2**20)] = 2 * 2**30
-    """Disk it may use; the oldest data goes first when it is full."""
+    """Disk it may use; full of undelivered data it takes no more, and says so in a gap."""
     commit: Annotated[Interval, Field(le=60)] = 0.25
     """A reading is on disk after this time at the latest."""
     memory: Annotated[Size, Field(ge=2**20)] = 32 * 2**20

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.model import Batch, Block, Cause, Gap, Quality
 
 ANNOUNCE_S = 60.0
+LONGEST_HOLE = 1.5
+"""Intervals between two readings beyond which a gap has to stand between them."""
 Item: TypeAlias = Batch | Gap
 
 
@@ -39,7 +41,74 @@ class Before:
 class _Outage:
     gap: Gap
     count: int
-    announced_ns: int
+    announced_s: float | None = None
+
+
+class _Seen(NamedTuple):
+    """The last reading of some tags."""
+
+    time_ns: int
+    """Unix time."""
+    elapsed_ns: int
+    """The same moment on a clock that is never set."""
+
+
+class _Block:
+    """What is known of one block: since when its tags are missing, and why.
+
+    A block that was divided is read in pieces, and each row has a moment of its own.
+    """
+
+    def __init__(self, block: Block[Any]) -> None:
+        self.block = block
+        self.outages: dict[tuple[int, ...], _Outage] = {}
+        self.skipped: dict[tuple[int, ...], tuple[Cause, int]] = {}
+        self._all: _Seen | None = None
+        self._by_row: list[_Seen | None] | None = None
+        self._longest_ns = block.interval_s * LONGEST_HOLE * 1e9
+
+    def names(self, rows: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.block.tags[row].name for row in rows)
+
+    def seen(self, batch: Batch) -> None:
+        seen = _Seen(batch.time_ns, _elapsed_ns(batch))
+        if batch.index is None:
+            self._all, self._by_row = seen, None
+            return
+        if self._by_row is None:
+            self._by_row = [self._all] * len(self.block.tags)
+        for row in batch.index:
+            self._by_row[row] = seen
+
+    def forget(self) -> None:
+        """A gap covers all that was not read until now."""
+        self._all = self._by_row = None
+
+    def last(self, rows: Sequence[int]) -> int | None:
+        """Unix time of the last moment at which all of ``rows`` had been read."""
+        if self._by_row is None:
+            return self._all and self._all.time_ns
+        return min((seen.time_ns for row in rows if (seen := self._by_row[row])), default=None)
+
+    def took_long(self, batch: Batch) -> bool:
+        """Whether the last reading lies further back than a hole may be long."""
+        if batch.index is None and self._by_row is None:
+            return self._all is not None and self._is_long(self._all, batch)
+        return any(True for _ in self.holes(batch))
+
+    def holes(self, batch: Batch) -> Iterator[tuple[int, list[int]]]:
+        """Since when which rows of ``batch`` had not been read, where that is too long."""
+        rows = range(len(self.block.tags)) if batch.index is None else batch.index
+        by_row = self._by_row or [self._all] * len(self.block.tags)
+        since: dict[int, list[int]] = {}
+        for row in rows:
+            seen = by_row[row]
+            if seen is not None and self._is_long(seen, batch):
+                since.setdefault(seen.time_ns, []).append(row)
+        yield from since.items()
+
+    def _is_long(self, seen: _Seen, batch: Batch) -> bool:
+        return _elapsed_ns(batch) - seen.elapsed_ns > self._longest_ns
 
 
 class Coverage:
@@ -57,55 +126,78 @@ class Coverage:
         self.device = device
         self.covered_to_ns = start_ns
         """Up to when readings or closed gaps cover the device."""
-        self._blocks = blocks
+        self._blocks = {id(block): _Block(block) for block in blocks}
         self._gap_id = gap_id
         self._before = before
         self._begun = False
-        self._device_outage: _Outage | None = None
-        self._block_outages: dict[tuple[int, tuple[int, ...]], _Outage] = {}
-        self._last_ns: dict[int, int] = {}
-        self._skipped: dict[int, tuple[Cause, int]] = {}
+        self._outage: _Outage | None = None
+        """Of the device as a whole."""
+        self._troubled = False
+        """Whether any block has an outage or skipped polls."""
 
     @property
     def watched(self) -> bool:
         """Whether the device as a whole gives readings."""
-        return self._begun and self._device_outage is None
+        return self._begun and self._outage is None
 
     def readings(self, batch: Batch) -> Sequence[Gap]:
         """The gaps to write before ``batch``."""
-        block = id(batch.block)
-        quiet = self._begun and self._device_outage is None
-        if quiet and not self._block_outages and block not in self._skipped:
+        known = self._blocks[id(batch.block)]
+        if self.watched and not self._troubled and not known.took_long(batch):
             gaps: Sequence[Gap] = ()
         else:
-            gaps = list(self._closing(batch))
-        self._last_ns[block] = self.covered_to_ns = batch.time_ns
+            gaps = list(self._closing(known, batch))
+        known.seen(batch)
+        self.covered_to_ns = batch.time_ns
         return gaps
 
-    def _closing(self, batch: Batch) -> Iterator[Gap]:
-        now_ns, block = batch.time_ns, id(batch.block)
+    def _closing(self, known: _Block, batch: Batch) -> Iterator[Gap]:
+        now_ns = batch.time_ns
         yield from self._begin(now_ns)
-        if self._device_outage is not None:
-            yield _closed(self._device_outage, now_ns)
-            self._device_outage = None
-        for key in [key for key in self._block_outages if _touches(key, batch)]:
-            yield _closed(self._block_outages.pop(key), now_ns)
-        cause, missed = self._skipped.pop(block, (Cause.POLL_OVERRUN, 0))
-        if missed and block in self._last_ns:
-            gap = self._gap(cause, self._last_ns[block], now_ns, missed)
-            yield replace(gap, tags=tuple(tag.name for tag in batch.block.tags))
+        if self._outage is not None:
+            yield _closed(self._outage, now_ns)
+            self._outage = None
+            for block in self._blocks.values():
+                block.forget()
+        rows = range(len(known.block.tags)) if batch.index is None else batch.index
+        for key in [key for key in known.outages if not set(key).isdisjoint(rows)]:
+            yield _closed(known.outages.pop(key), now_ns)
+            known.skipped.pop(key, None)
+            known.seen(batch)
+        yield from self._skipped_polls(known, batch, set(rows))
+        self._troubled = any(b.outages or b.skipped for b in self._blocks.values())
+
+    def _skipped_polls(self, known: _Block, batch: Batch, rows: set[int]) -> Iterator[Gap]:
+        """Gaps since the last poll of the same rows, if polls were skipped or it took long.
+
+        Two polls on time can lie far apart when the second answer is slow: then no poll was
+        skipped, and how many readings are missing is a matter of view: one of each at most.
+        """
+        for key in [key for key in known.skipped if not rows.isdisjoint(key)]:
+            cause, missed = known.skipped.pop(key)
+            since_ns = known.last(key)
+            if since_ns is not None and since_ns < batch.time_ns:
+                yield self._gap(cause, since_ns, batch.time_ns, missed, known.names(key))
+            rows = rows - set(key)
+        for since_ns, late in known.holes(batch):
+            if tags := known.names([row for row in late if row in rows]):
+                gap = self._gap(Cause.POLL_OVERRUN, since_ns, batch.time_ns, len(tags), tags)
+                yield replace(gap, exact=False)
 
     def device_missing(self, cause: Cause, quality: Quality, now_ns: int) -> Sequence[Item]:
         """What to write when nothing comes from the device any more."""
-        if self._device_outage is not None:
+        if self._outage is not None:
             return ()
         items: list[Item] = [*self._begin(now_ns)]
-        items += (_closed(outage, now_ns) for outage in self._block_outages.values())
-        self._block_outages.clear()
-        items += (block.bad(quality, now_ns) for block in self._blocks)
-        gap = self._gap(cause, self.covered_to_ns, None, None)
-        self._device_outage = _Outage(gap, self._skipped_readings(), now_ns)
-        return [*items, gap]
+        skipped = 0
+        for known in self._blocks.values():
+            items += (_closed(outage, now_ns) for outage in known.outages.values())
+            skipped += sum(readings for _, readings in known.skipped.values())
+            known.outages.clear()
+            known.skipped.clear()
+        items += (known.block.bad(quality, now_ns) for known in self._blocks.values())
+        self._outage = _Outage(self._gap(cause, self.covered_to_ns, None, None), skipped)
+        return [*items, self._outage.gap]
 
     def block_missing(
         self,
@@ -116,80 +208,101 @@ class Coverage:
         now_ns: int,
     ) -> Sequence[Item]:
         """What to write when ``rows`` of ``block`` give nothing, while others do."""
-        key = id(block), tuple(rows)
-        if key in self._block_outages:
+        known, key = self._blocks[id(block)], tuple(rows)
+        if key in known.outages:
             return ()
         items: list[Item] = [*self._begin(now_ns)]
-        if self._device_outage is not None:
-            items.append(_closed(self._device_outage, now_ns))
-            self._device_outage = None
+        since_ns = known.last(key)
+        if self._outage is not None:
+            items.append(_closed(self._outage, now_ns))
+            self._outage, since_ns = None, now_ns
+        for other in [other for other in known.outages if not set(other).isdisjoint(key)]:
+            items.append(_closed(known.outages.pop(other), now_ns))
+            since_ns = now_ns
         bad = block.bad(quality, now_ns)
-        items.append(bad if len(rows) == len(block.tags) else bad.select(rows))
-        since_ns = self._last_ns.get(id(block), self.covered_to_ns)
-        tags = tuple(block.tags[row].name for row in rows)
-        gap = replace(self._gap(cause, since_ns, None, None), tags=tags)
-        self._block_outages[key] = _Outage(gap, 0, now_ns)
+        items.append(bad if len(key) == len(block.tags) else bad.select(key))
+        _, skipped = known.skipped.pop(key, (cause, 0))
+        since_ns = self.covered_to_ns if since_ns is None else since_ns
+        gap = self._gap(cause, since_ns, None, None, known.names(key))
+        known.outages[key] = _Outage(gap, skipped)
+        self._troubled = True
         return [*items, gap]
 
     def polls_missed(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
     ) -> None:
         """Count polls of ``rows`` of ``block`` that were due and gave nothing."""
-        readings = polls * len(rows)
-        outage = self._device_outage or self._block_outages.get((id(block), tuple(rows)))
+        known, key = self._blocks[id(block)], tuple(rows)
+        outage = self._outage or known.outages.get(key)
         if outage is not None:
-            outage.count += readings
-        else:
-            first, count = self._skipped.get(id(block), (cause, 0))
-            self._skipped[id(block)] = first, count + readings
+            outage.count += polls * len(key)
+            return
+        first, count = known.skipped.get(key, (cause, 0))
+        known.skipped[key] = first, count + polls * len(key)
+        self._troubled = True
 
-    def announce(self, now_ns: int) -> Sequence[Gap]:
-        """The open gaps that are due to be announced again."""
+    def announce(self, now_s: float) -> Sequence[Gap]:
+        """The open gaps that are due to be announced again; ``now_s`` is monotonic."""
         due = []
-        for outage in (self._device_outage, *self._block_outages.values()):
-            if outage is not None and now_ns - outage.announced_ns >= ANNOUNCE_S * 1e9:
-                outage.announced_ns = now_ns
+        outages = [o for known in self._blocks.values() for o in known.outages.values()]
+        for outage in (*outages, *([self._outage] if self._outage else ())):
+            if outage.announced_s is None:
+                outage.announced_s = now_s
+            elif now_s - outage.announced_s >= ANNOUNCE_S:
+                outage.announced_s = now_s
                 due.append(outage.gap)
         return due
+
+    def finish(self, now_ns: int) -> Sequence[Gap]:
+        """The gaps to write when nobody will poll any more; open ones stay open."""
+        return [
+            self._gap(cause, since_ns, now_ns, missed, known.names(key))
+            for known in self._blocks.values()
+            for key, (cause, missed) in known.skipped.items()
+            if (since_ns := known.last(key)) is not None and since_ns < now_ns
+        ]
 
     def _begin(self, now_ns: int) -> Iterator[Gap]:
         """The first words of the stream in this incarnation."""
         if self._begun:
             return
         self._begun = True
-        before = self._before
+        before, self.covered_to_ns = self._before, now_ns
         if before is None:
-            self.covered_to_ns = now_ns
             return
-        if before.torn is not None:
-            yield before.torn
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
+        if before.torn is not None and before.torn.to_ns is not None:
+            since_ns = max(since_ns, before.torn.to_ns)
         gap = self._gap(
             cause, min(since_ns, now_ns), now_ns, self._due_between(since_ns, now_ns)
         )
         yield replace(gap, exact=False, after=(before.incarnation, before.seq))
-        self.covered_to_ns = now_ns
+        if before.torn is not None:
+            yield before.torn
 
     def _due_between(self, from_ns: int, to_ns: int) -> int:
         seconds = max(0, to_ns - from_ns) / 1e9
-        return sum(len(b.tags) * (1 + int(seconds / b.interval_s)) for b in self._blocks)
+        blocks = [known.block for known in self._blocks.values()]
+        return sum(len(b.tags) * (1 + int(seconds / b.interval_s)) for b in blocks)
 
-    def _skipped_readings(self) -> int:
-        count = sum(readings for _, readings in self._skipped.values())
-        self._skipped.clear()
-        return count
+    def _gap(
+        self,
+        cause: Cause,
+        from_ns: int,
+        to_ns: int | None,
+        count: int | None,
+        tags: tuple[str, ...] | None = None,
+    ) -> Gap:
+        return Gap(self._gap_id(), cause, from_ns, to_ns, tags, count)
 
-    def _gap(self, cause: Cause, from_ns: int, to_ns: int | None, count: int | None) -> Gap:
-        return Gap(self._gap_id(), cause, from_ns, to_ns, count=count)
+
+def _elapsed_ns(batch: Batch) -> int:
+    """When ``batch`` came, on a clock that is never set."""
+    return batch.time_ns if batch.mono_ns is None else batch.mono_ns[1]
 
 
 def _closed(outage: _Outage, now_ns: int) -> Gap:
-    return replace(outage.gap, to_ns=now_ns, count=outage.count)
-
-
-def _touches(key: tuple[int, tuple[int, ...]], batch: Batch) -> bool:
-    block, rows = key
-    if block != id(batch.block):
-        return False
-    return batch.index is None or not set(rows).isdisjoint(batch.index)
+    """Its gap with an end; a clock that was set back does not make it end before it began."""
+    gap = outage.gap
+    return replace(gap, to_ns=max(now_ns, gap.from_ns), count=outage.count)

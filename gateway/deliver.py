@@ -33,11 +33,15 @@ from gateway.publisher import (
 )
 from gateway.window import Window
 
+REST: Final = 1.0
+"""After a turn a lane rests so many times as long as it took: catching up must not keep the
+links from polling, which share the event loop."""
 POLL_S: Final = 0.25
 """How long a lane that nobody wakes stays unaware of new records."""
 READY_MESSAGES: Final = 8
 """A lane with so many messages to send reads no further."""
-_PACKET_BYTES: Final = 16
+_NO_LIMIT: Final = 1 << 62
+PACKET_BYTES: Final = 16
 """Fixed header, packet identifier, properties and topic length of a PUBLISH."""
 TAKEN_OVER: Final = 0x8E
 CONFLICT_SHOWN_S: Final = 600.0
@@ -85,9 +89,11 @@ class Delivery:
         self._unsent: dict[str, bytes] = {}
         self._repeats: deque[tuple[str, bytes]] = deque()
         self._topics_refused: dict[str, int] = {}
+        self._longest = _NO_LIMIT
         self._lost = Lost(None, "not connected yet")
         self._conflict_until_s = float("-inf")
         self.online = False
+        self._away_since_s: float | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -150,17 +156,26 @@ class Delivery:
             lane.wake()
 
     def _opened(self, event: Connected) -> None:
-        self.online = True
+        self._note_back()
         self.window.open(event.receive_maximum)
         self._topics_refused.clear()
+        self._longest = event.maximum_packet_bytes or _NO_LIMIT
         self._repeats.clear()
         self._unsent = dict(self._retained)
         self._on_open(event)
         for lane in self.lanes.values():
             lane.opened(event)
 
+    def _note_back(self) -> None:
+        self.online = True
+        if self._away_since_s is not None:
+            away_s = round(self._clock.monotonic() - self._away_since_s)
+            _log.info("broker back", away_s=away_s)
+            self._away_since_s = None
+
     def _closed(self, event: Lost) -> None:
-        if self.online or event.text != self._lost.text:
+        if self.online or self._away_since_s is None:
+            self._away_since_s = self._clock.monotonic()
             _log.warning("broker lost", reason=event.reason, error=event.text)
         self.online, self._lost = False, event
         if event.reason == TAKEN_OVER:
@@ -190,12 +205,17 @@ class Delivery:
         repeats' first.
         """
         while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
-            if not self.send(None, *self._repeats[0]):
+            topic, payload = self._repeats[0]
+            if self._is_too_long(topic, payload):
+                self._topics_refused[topic] = lanes.TOO_LARGE
+            elif not self.send(None, topic, payload):
                 return
             self._repeats.popleft()
         while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
-            topic = next(iter(self._unsent))
-            if not self.send(None, topic, self._unsent[topic], retain=True):
+            topic, payload = next(iter(self._unsent.items()))
+            if self._is_too_long(topic, payload):
+                self._topics_refused[topic] = lanes.TOO_LARGE
+            elif not self.send(None, topic, payload, retain=True):
                 return
             del self._unsent[topic]
 
@@ -203,6 +223,10 @@ class Delivery:
     def alarm_waits(self) -> bool:
         """Whether the alarm lane could use the next free slot."""
         return self.lanes[Lane.ALARM].is_ready
+
+    def _is_too_long(self, topic: str, payload: bytes) -> bool:
+        """Whether sending it would cut the connection, and again after each reconnect."""
+        return len(topic) + len(payload) + PACKET_BYTES > self._longest
 
     def send(
         self,
@@ -253,8 +277,10 @@ class LaneDelivery:
         """Deliver until cancelled."""
         while True:
             self._woken.clear()
+            began_s = self._clock.monotonic()
             if self.turn():
-                await asyncio.sleep(0)
+                ended_s = self._clock.monotonic()
+                await self._clock.sleep_until(ended_s + REST * (ended_s - began_s))
                 continue
             try:
                 async with asyncio.timeout(POLL_S):
@@ -302,7 +328,7 @@ class LaneDelivery:
         longest = MAX_BYTES
         if event.maximum_packet_bytes is not None:
             topic = len(self._dialect.topic(self.lane, "x" * 64))
-            longest = min(longest, event.maximum_packet_bytes - topic - _PACKET_BYTES)
+            longest = min(longest, event.maximum_packet_bytes - topic - PACKET_BYTES)
         self.tell(Opened(event.can_refuse, longest - self._dialect.head_bytes))
 
     @property

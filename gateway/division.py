@@ -26,6 +26,9 @@ class Division:
         self._pieces: dict[Block[Any], set[Block[Any]]] = {}
         self.refused: set[Block[Any]] = set()
         """Blocks that were refused and cannot, or shall not, be halved."""
+        self.samples: set[Block[Any]] = set()
+        """Single tags of a refused whole, asked for once to see whether it lives again."""
+        self._sampled: dict[Block[Any], int] = {}
 
     def whole(self, block: Block[Any]) -> Block[Any]:
         """The configured block that ``block`` is, or is a piece of."""
@@ -38,7 +41,7 @@ class Division:
     def is_current(self, block: Block[Any]) -> bool:
         """Whether ``block`` is still to be read: not replaced by halves, or by its whole."""
         whole = self.whole(block)
-        return block in self._pieces.get(whole, (whole,))
+        return block in self._pieces.get(whole, (whole,)) or block in self.samples
 
     def in_whole(self, batch: Batch) -> Batch:
         """``batch`` with the whole as its block, so that its records keep their layout."""
@@ -88,6 +91,24 @@ class Division:
         pieces = self._pieces.pop(whole, None)
         self.refused.difference_update(pieces or ())
         return None if pieces is None else whole
+
+    def sample(self, whole: Block[Any]) -> Block[Any]:
+        """The next tag of a refused whole, as a block to be asked for once.
+
+        One bad address keeps a whole refused for ever; a tag that answers shows that the
+        others may be had again.
+        """
+        row = self._sampled.get(whole, 0) % len(whole.tags)
+        self._sampled[whole] = row + 1
+        (sample,) = self._plan([whole.tags[row]])
+        self._places[sample] = whole, (row,)
+        self.samples.add(sample)
+        return sample
+
+    def revive(self, sample: Block[Any]) -> None:
+        """A sample answered: its whole may be halved when it is refused next."""
+        self.samples.discard(sample)
+        self.refused.discard(self.whole(sample))
 
     def drop(self, block: Block[Any]) -> None:
         """Forget a replaced piece for good; nothing is queued for it any more."""

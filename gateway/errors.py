@@ -66,15 +66,23 @@ class DeviceError(GatewayError):
 
     ``quality`` is what every tag of the block gets, ``cause`` what its gap says.
     ``divisible``: the refusal may concern only part of the block, so halving it can help.
+    ``silent``: the device itself said nothing; a gateway before it answered in its place.
     """
 
     def __init__(
-        self, message: str, quality: Quality, cause: Cause, *, divisible: bool = False
+        self,
+        message: str,
+        quality: Quality,
+        cause: Cause,
+        *,
+        divisible: bool = False,
+        silent: bool = False,
     ) -> None:
         super().__init__(message)
         self.quality = quality
         self.cause = cause
         self.divisible = divisible
+        self.silent = silent
 
 
 class DeviceSilentError(DeviceError):
@@ -83,6 +91,9 @@ class DeviceSilentError(DeviceError):
     Its blocks are polled less and less often, so that its timeouts cannot
     starve the rest of the line. `Driver.connect` follows before the next read.
     """
+
+    def __init__(self, message: str, quality: Quality, cause: Cause) -> None:
+        super().__init__(message, quality, cause, silent=True)
 
 
 class JournalError(GatewayError):

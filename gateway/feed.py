@@ -21,7 +21,7 @@ from gateway.model import Cause, ClockState, Gap, Lane
 from gateway.record import Layout, Record, decode, decode_schema
 
 LATE_NS: Final = 10_000_000_000
-READ_BYTES: Final = 64 * 1024
+READ_BYTES: Final = 16 * 1024
 READ_RECORDS: Final = 1000
 """One turn of a lane: small enough that the loop is never held for long."""
 HELD_BYTES: Final = 4 * 1024 * 1024

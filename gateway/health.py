@@ -40,11 +40,11 @@ def sd_notify(message: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        try:
-            sock.sendto(message.encode(), address)
-        except OSError as error:
-            log.warning("systemd does not listen", error=str(error))
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.sendto(message.encode(), socket.MSG_DONTWAIT, address)
+    except OSError as error:
+        log.warning("systemd does not listen", error=str(error))
 
 
 class Health:
@@ -70,6 +70,7 @@ class Health:
         self._clock = clock
         self._ticks = 0
         self._status = ""
+        self._reasons: list[str] = []
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -119,10 +120,22 @@ class Health:
         if self._ticks % HEADS_EVERY == 1:
             self._mark()
             self._announcer.heads(self._delivery)
-        self._announcer.status(self._delivery, *self.state())
+        state, reasons = self.state()
+        self._announcer.status(self._delivery, state, reasons)
+        self._log_changes(reasons)
         if self._delivery.online and self._ticks % LATEST_EVERY == 0:
             self._announcer.latest(self._publisher)
         self._tell_systemd()
+
+    def _log_changes(self, reasons: list[str]) -> None:
+        """One line when something is out of order, one when it is in order again."""
+        new = [r for r in reasons if r not in self._reasons and _is_ours_to_log(r)]
+        gone = [r for r in self._reasons if r not in reasons and _is_ours_to_log(r)]
+        self._reasons = reasons
+        if new:
+            log.warning("out of order", reasons=new)
+        if gone:
+            log.info("in order again", reasons=gone)
 
     def _mark(self) -> None:
         try:
@@ -142,7 +155,14 @@ class Health:
         broker = "broker online" if self._delivery.online else "broker unreachable"
         missing = len(self._intake.unwatched())
         devices = f", {missing} devices missing" if missing else ""
-        status = f"{broker}, {stats.unsettled_records} records to deliver{devices}"
+        why = [reason for reason in self._reasons if _is_ours_to_log(reason)]
+        reasons = f" ({', '.join(why)})" if why else ""
+        status = f"{broker}, {stats.unsettled_records} records to deliver{devices}{reasons}"
         if status != self._status:
             self._status = status
             sd_notify(f"STATUS={status}")
+
+
+def _is_ours_to_log(reason: str) -> bool:
+    """Whether nobody else logs ``reason``: links tell of their devices themselves."""
+    return not reason.startswith("device_missing.")

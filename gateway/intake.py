@@ -36,6 +36,13 @@ class _Stream:
         self.device = device
         self.waiting: list[Gap] = []
         self.lost: Gap | None = None
+        self.taken_to_ns: int | None = None
+        """Time of the last readings that the journal took."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the journal has taken everything so far."""
+        return self.lost is None and not self.waiting
 
 
 class _Device:
@@ -48,6 +55,7 @@ class _Device:
         self.stream = _Stream(Lane.DATA, coverage.device)
 
     def forget(self) -> None:
+        """Report every tag in full next time."""
         for rule in self.rules.values():
             rule.forget()
 
@@ -96,6 +104,8 @@ class Intake:
         after = before.incarnation, before.seq
         gap = Gap(self._gap_id(), cause, min(since_ns, now_ns), now_ns, count=0, after=after)
         self._write_gap(self._meta, gap)
+        if before.torn is not None:
+            self._write_gap(self._meta, before.torn)
 
     def readings(self, batch: Batch) -> None:
         """A poll gave ``batch``."""
@@ -139,21 +149,31 @@ class Intake:
 
     def announce(self) -> None:
         """Announce open gaps again that are due."""
-        now_ns = self._clock.now_ns()
+        now_s = self._clock.monotonic()
         for device in self._devices.values():
-            for gap in device.coverage.announce(now_ns):
+            for gap in device.coverage.announce(now_s):
                 self._write_gap(device.stream, gap)
 
     def mark(self) -> None:
         """Keep in the journal how far each stream has been watched."""
         self._journal.mark(self.covered())
 
+    def finish(self) -> None:
+        """Write what nobody will have another occasion to write; the links have ended."""
+        now_ns = self._clock.now_ns()
+        for device in self._devices.values():
+            self._write(device, device.coverage.finish(now_ns))
+            self._catch_up(device.stream, now_ns)
+
     def covered(self) -> dict[tuple[Lane, str], int]:
-        """Up to when each stream that gives readings has been watched, Unix ns."""
+        """Up to when each stream that gives readings has been watched, Unix ns.
+
+        A stream whose records the journal does not take is not covered, whatever was read.
+        """
         covered = {
             (Lane.DATA, name): device.coverage.covered_to_ns
             for name, device in self._devices.items()
-            if device.coverage.watched
+            if device.coverage.watched and device.stream.is_whole
         }
         for name in self.alarms.watched:
             if (Lane.DATA, name) in covered:
@@ -198,6 +218,7 @@ class Intake:
             if isinstance(item, Gap):
                 self._write_gap(device.stream, item)
             else:
+                device.rules[id(item.block)].lose(item)
                 self._write_batch(device, item, covers=False)
 
     def _write_batch(self, device: _Device, batch: Batch, *, covers: bool) -> None:
@@ -206,13 +227,14 @@ class Intake:
 
     def _write_gap(self, stream: _Stream, gap: Gap) -> None:
         self.gaps_total += 1
+        stream.waiting = [other for other in stream.waiting if other.id != gap.id]
         stream.waiting.append(gap)
         self._catch_up(stream)
 
     def _append(
         self, stream: _Stream, payload: bytes, time_ns: int, *, readings: int, covers: bool
     ) -> None:
-        if (stream.waiting or stream.lost) and not self._catch_up(stream, time_ns):
+        if not stream.is_whole and not self._catch_up(stream, time_ns):
             self._lose(stream, time_ns, readings)
             return
         self.bytes_total += len(payload)
@@ -225,6 +247,7 @@ class Intake:
                 readings=readings,
                 covers=covers,
             )
+            stream.taken_to_ns = time_ns
         except JournalError as error:
             self._refused(error)
             self._lose(stream, time_ns, readings)
@@ -238,7 +261,9 @@ class Intake:
                 del stream.waiting[0]
             if stream.lost is not None and now_ns is not None:
                 self._append_gap(stream, _until(stream.lost, now_ns))
-                stream.lost = None
+                stream.lost, stream.taken_to_ns = None, now_ns
+                if stream.device in self._devices:
+                    self._devices[stream.device].forget()
         except JournalError as error:
             self._refused(error)
             return False
@@ -261,7 +286,8 @@ class Intake:
     def _lose(self, stream: _Stream, time_ns: int, readings: int) -> None:
         self.lost_total += readings
         if stream.lost is None:
-            stream.lost = Gap(self._gap_id(), Cause.STORAGE_FAILED, time_ns, None, count=0)
+            since_ns = stream.taken_to_ns or time_ns
+            stream.lost = Gap(self._gap_id(), Cause.STORAGE_FAILED, since_ns, None, count=0)
         count = (stream.lost.count or 0) + readings
         stream.lost = _counted(stream.lost, count)
 

@@ -6,17 +6,18 @@ schedule, so a block is polled by whichever connection is free.
 
 Who is slowed down, and by how much:
 
-* A device that does not answer is tried once more behind everybody else, then ever
-  more rarely (`PAUSES_S`), so it costs its neighbours one timeout at a time.
+* A device that does not answer is tried again behind everybody else, then ever more
+  rarely (`PAUSES_S`), so it costs its neighbours one timeout at a time.
 * When in a whole round no device answered, the link itself is down and backs off.
+* A block that its device never answers, though it answers others, rests alone.
+* A connection on which nothing ever answers, while another works, backs off alone.
 * A refused block is halved until the refused tags stand alone (`division`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -71,17 +72,37 @@ class _Device:
         self._interval_s = interval_s
         self.failures = 0
         self.ask_at = 0.0
+        self.asked = False
+        """Whether it failed to answer since the connection was opened."""
         self.cause = Cause.DEVICE_TIMEOUT
 
     @property
     def silent(self) -> bool:
         return self.failures > 1
 
-    def failed(self, cause: Cause, now: float) -> None:
+    def failed(self, cause: Cause, now: float, spent_s: float) -> None:
+        """It gave no answer, and that took ``spent_s`` of the line's time."""
         self.failures += 1
+        self.asked = True
         self.cause = cause
-        pause = PAUSES_S[min(self.failures, len(PAUSES_S) + 1) - 2] if self.silent else 0.0
-        self.ask_at = now + (pause if self._patient else min(pause, self._interval_s))
+        pause = _pause_s(self.failures - 1) if self.silent else 0.0
+        if not self._patient:
+            # A safety device is not slowed, but may not take more than a quarter of the line.
+            pause = min(pause, max(self._interval_s, 3 * spent_s))
+        self.ask_at = now + pause
+
+
+class _Connection:
+    """One of a link's connections, and how it fares."""
+
+    def __init__(self, driver: Driver[Any]) -> None:
+        self.driver = driver
+        self.is_open = False
+        self.failures = 0
+        """Times it was lost or refused since the last answer."""
+        self.proven = False
+        """Whether a device has answered on it since it was opened."""
+        self.busy_since: float | None = None
 
 
 class Link:
@@ -97,7 +118,7 @@ class Link:
     ) -> None:
         """drivers: one per connection, alike; the first one plans halves of blocks."""
         self.name = name
-        self._drivers = drivers
+        self._connections = [_Connection(driver) for driver in drivers]
         self._sink = sink
         self._clock = clock
         self._division = Division(drivers[0].plan)
@@ -106,73 +127,52 @@ class Link:
         self._has_safety = any(block.tag_class == TagClass.SAFETY for block in blocks)
         self._schedule = Schedule((), 0.0)
         self._wakeup = asyncio.Event()
-        self._connected = 0
-        self._failures = 0
         self._last_silence = ""
         self._down_since: float | None = None
-        self._busy: dict[Driver[Any], float] = {}
 
     async def run(self) -> None:
         """Run until cancelled; `LinkError` and `DeviceError` are survived here."""
         self._schedule = Schedule(self._blocks, self._clock.monotonic())
         async with asyncio.TaskGroup() as tasks:
-            for driver in self._drivers:
-                tasks.create_task(self._keep(driver), name=f"link {self.name}")
-
-    @property
-    def online(self) -> bool:
-        """Whether a connection is open and a device answers."""
-        return self._connected > 0 and self._down_since is None
-
-    @property
-    def silent_devices(self) -> list[str]:
-        """The devices that do not answer."""
-        return [name for name, device in self._devices.items() if device.silent]
+            for connection in self._connections:
+                tasks.create_task(self._keep(connection), name=f"link {self.name}")
 
     def busy_s(self, now: float) -> float:
         """Seconds that the longest call to a driver under way has taken so far."""
-        return now - min(self._busy.values(), default=now)
+        since = [c.busy_since for c in self._connections if c.busy_since is not None]
+        return now - min(since, default=now)
 
-    @contextmanager
-    def _calling(self, driver: Driver[Any]) -> Iterator[None]:
-        """Note that ``driver`` has been called and has not come back."""
-        self._busy[driver] = self._clock.monotonic()
-        try:
-            yield
-        finally:
-            del self._busy[driver]
-
-    async def _connect(self, driver: Driver[Any]) -> None:
-        with self._calling(driver):
-            await driver.connect()
-
-    async def _keep(self, driver: Driver[Any]) -> None:
+    async def _keep(self, connection: _Connection) -> None:
         """One connection's life."""
         while True:
             try:
-                await self._connect(driver)
-                self._connected += 1
-                try:
-                    await self._poll(driver)
-                finally:
-                    self._connected -= 1
+                connection.proven = False
+                await self._connect(connection)
+                connection.is_open = True
+                await self._poll(connection)
             except LinkError as error:
-                self._failures += 1
-                if self._failures == 1 and not isinstance(error, _UNREACHABLE):
+                connection.is_open = False
+                connection.failures += 1
+                if connection.failures == 1 and not isinstance(error, _UNREACHABLE):
                     continue  # A device may close an idle connection: open it again at once.
-                if not self._connected:
+                if not any(other.is_open for other in self._connections):
                     self._down(error)
             finally:
-                await driver.close()
-            await self._clock.sleep_until(self._clock.monotonic() + self._pause_s())
+                await connection.driver.close()
+            pause = 1 if self._has_safety else connection.failures
+            await self._clock.sleep_until(self._clock.monotonic() + _pause_s(pause))
 
-    def _pause_s(self) -> float:
-        pause = PAUSES_S[min(max(self._failures, 1), len(PAUSES_S)) - 1]
-        return PAUSES_S[0] if self._has_safety else pause
+    async def _connect(self, connection: _Connection) -> None:
+        connection.busy_since = self._clock.monotonic()
+        try:
+            await connection.driver.connect()
+        finally:
+            connection.busy_since = None
 
-    async def _poll(self, driver: Driver[Any]) -> None:
+    async def _poll(self, connection: _Connection) -> None:
         """Read each block when it is due, until the link fails."""
         self._resume()
+        driver = connection.driver
         while True:
             slot = self._schedule.pop()
             if slot is None:
@@ -180,12 +180,12 @@ class Link:
                 continue
             try:
                 await self._clock.sleep_until(slot.run_at)
-                answered = await self._turn(driver, slot)
+                answered = await self._turn(connection, slot)
             finally:
                 self._give_back(slot)
             if not answered:
                 self._check_round()
-                await self._connect(driver)
+                await self._connect(connection)
             if driver.pause_s:
                 await self._clock.sleep_until(self._clock.monotonic() + driver.pause_s)
 
@@ -207,113 +207,152 @@ class Link:
             if self._division.is_current(block):
                 self._missed(block, self._devices[block.device].cause, missed)
         for device in self._devices.values():
-            device.ask_at = 0.0
+            device.ask_at, device.asked = 0.0, False
 
     def _missed(self, block: Block[Any], cause: Cause, polls: int = 1) -> None:
         whole, rows = self._division.place(block)
         self._sink.polls_missed(whole, rows, cause, polls)
 
-    async def _turn(self, driver: Driver[Any], slot: Slot) -> bool:
+    async def _turn(self, connection: _Connection, slot: Slot) -> bool:
         """Poll one block, or let it rest; False when the connection has to be opened again."""
         now, block = self._clock.monotonic(), slot.block
         device = self._devices[block.device]
         if not self._division.is_current(block):
             return True
         if missed := skip(slot, now):
-            self._missed(block, Cause.POLL_OVERRUN, missed)
+            self._missed(block, device.cause if device.silent else slot.cause, missed)
         if device.silent and now < device.ask_at:
             self._missed(block, device.cause)
             slot.due += block.interval_s
             return True
-        if device.failures == 1 and slot.not_before < slot.due:
-            slot.not_before = now
+        if device.failures and not slot.deferred:
+            # Whoever does not answer waits behind everybody who is due, whatever its class.
+            slot.deferred, slot.not_before = True, now
             return True
-        slot.not_before = 0.0
-        return await self._read(driver, slot, device)
+        slot.deferred, slot.not_before = False, 0.0
+        return await self._read(connection, slot, device)
 
-    async def _read(self, driver: Driver[Any], slot: Slot, device: _Device) -> bool:
-        block = slot.block
+    async def _read(self, connection: _Connection, slot: Slot, device: _Device) -> bool:
+        connection.busy_since = self._clock.monotonic()
         try:
-            with self._calling(driver):
-                batch = await driver.read(block)
-        except DeviceSilentError as error:
-            self._missed(block, error.cause)
-            slot.due += block.interval_s
-            self._silent(block.device, device, error)
-            return False
+            batch = await connection.driver.read(slot.block)
         except DeviceError as error:
-            self._answered(block.device, device)
+            if error.silent:
+                return self._silent(connection, slot, device, error)
+            self._answered(connection, slot.block.device, device)
             self._refused(slot, error)
         else:
-            self._answered(block.device, device)
+            self._answered(connection, slot.block.device, device)
             self._accepted(slot, batch)
-        slot.due += block.interval_s
+        finally:
+            connection.busy_since = None
+        slot.due += slot.block.interval_s
         return True
 
     def _accepted(self, slot: Slot, batch: Batch) -> None:
+        block = slot.block
+        slot.failures, slot.cause = 0, Cause.POLL_OVERRUN
+        if block in self._division.samples:
+            self._division.revive(block)
+            return
         self._sink.readings(self._division.in_whole(batch))
-        if slot.block in self._division.refused:
-            log.info("refused address answers again", device=slot.block.device)
-            whole = self._division.restore(slot.block)
+        if block in self._division.refused:
+            log.info("refused address answers again", device=block.device)
+            whole = self._division.restore(block)
             if whole is not None:
                 self._schedule.add(Slot(slot.due + whole.interval_s, whole))
 
     def _refused(self, slot: Slot, error: DeviceError) -> None:
         """Halve what can be halved; otherwise say what is missing and ask again later."""
-        block = slot.block
-        if error.divisible and len(block.tags) > 1 and block not in self._division.refused:
-            for half in self._division.halve(block):
+        block, division = slot.block, self._division
+        if block in division.samples or not division.is_current(block):
+            division.samples.discard(block)
+            return
+        if error.divisible and len(block.tags) > 1 and block not in division.refused:
+            for half in division.halve(block):
                 self._schedule.add(Slot(slot.due, half))
             return
-        whole, rows = self._division.place(block)
-        self._sink.block_missing(whole, rows, error.cause, error.quality)
-        self._missed(block, error.cause)
+        self._block_missing(block, error)
         if error.divisible:
             self._rest(slot, error)
 
+    def _block_missing(self, block: Block[Any], error: DeviceError) -> None:
+        whole, rows = self._division.place(block)
+        self._sink.block_missing(whole, rows, error.cause, error.quality)
+        self._missed(block, error.cause)
+
     def _rest(self, slot: Slot, error: DeviceError) -> None:
         """Ask for a refused block again only after a pause."""
-        block = slot.block
-        if block not in self._division.refused:
-            log.warning(
-                "address refused", device=block.device, tag=block.tags[0].name, error=str(error)
-            )
+        block, division = slot.block, self._division
+        slot.cause = error.cause
         slot.not_before = self._clock.monotonic() + REFUSED_PAUSE_S
-        whole = self._division.refuse(block)
+        if block in division.refused:
+            if len(block.tags) > 1:
+                self._schedule.add(Slot(slot.due, division.sample(block)))
+            return
+        log.warning(
+            "address refused", device=block.device, tag=block.tags[0].name, error=str(error)
+        )
+        whole = division.refuse(block)
         if whole is not None:
+            self._sink.block_missing(whole, range(len(whole.tags)), error.cause, error.quality)
             self._schedule.add(Slot(slot.due + whole.interval_s, whole, slot.not_before))
 
-    def _answered(self, name: str, device: _Device) -> None:
+    def _answered(self, connection: _Connection, name: str, device: _Device) -> None:
         if device.silent:
             log.info("device answers again", link=self.name, device=name)
         device.failures = 0
-        self._failures = 0
+        connection.failures, connection.proven = 0, True
         if self._down_since is not None:
             down_s = round(self._clock.monotonic() - self._down_since)
             log.info("link up", link=self.name, down_s=down_s)
             self._down_since = None
 
-    def _silent(self, name: str, device: _Device, error: DeviceSilentError) -> None:
-        device.failed(error.cause, self._clock.monotonic())
+    def _silent(
+        self, connection: _Connection, slot: Slot, device: _Device, error: DeviceError
+    ) -> bool:
+        """A poll gave no answer; whether the connection is still open.
+
+        Raises:
+            LinkTimeoutError: Nothing ever answered on this connection, while another of the
+                link works: it is the connection, not the device.
+        """
+        others = (other for other in self._connections if other is not connection)
+        if not connection.proven and any(other.proven for other in others):
+            raise LinkTimeoutError(str(error)) from error
+        now = self._clock.monotonic()
+        device.failed(error.cause, now, now - (connection.busy_since or now))
         self._last_silence = str(error)
-        if not device.silent:
-            return
-        self._sink.device_missing(name, error.cause, error.quality)
-        if device.failures == 2:
-            log.warning("device silent", link=self.name, device=name, error=str(error))
+        slot.failures, slot.cause = slot.failures + 1, error.cause
+        name = slot.block.device
+        if device.silent:
+            self._missed(slot.block, error.cause)
+            self._sink.device_missing(name, error.cause, error.quality)
+            if device.failures == 2:
+                log.warning("device silent", link=self.name, device=name, error=str(error))
+        elif slot.failures > 1:
+            # The device answers others: it is this block that it never answers.
+            self._block_missing(slot.block, error)
+            slot.not_before = now + _pause_s(slot.failures - 1)
+        else:
+            self._missed(slot.block, error.cause)
+        slot.due += slot.block.interval_s
+        return not isinstance(error, DeviceSilentError)
 
     def _check_round(self) -> None:
-        if all(device.silent for device in self._devices.values()):
+        if all(device.silent and device.asked for device in self._devices.values()):
             raise LinkTimeoutError(f"no device answers; {self._last_silence}")
 
     def _down(self, error: LinkError) -> None:
         if self._down_since is None:
             self._down_since = self._clock.monotonic()
             log.warning("link down", link=self.name, error=str(error))
-        for name in self._devices:
-            self._sink.device_missing(
-                name, self._devices[name].cause, Quality.BAD_NO_COMMUNICATION
-            )
+        for name, device in self._devices.items():
+            self._sink.device_missing(name, device.cause, Quality.BAD_NO_COMMUNICATION)
+
+
+def _pause_s(failures: int) -> float:
+    return PAUSES_S[min(max(failures, 1), len(PAUSES_S)) - 1]
 
 
 def _names(blocks: Sequence[Block[Any]]) -> list[str]:

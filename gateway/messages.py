@@ -624,6 +624,15 @@ CLI: Final[dict[str, tuple[str, str]]] = {
         "written: {file}; start the agent with `tidegate run -c {file}`",
         "已写入：{file}；用 `tidegate run -c {file}` 启动网关",
     ),
+    "simulate_not_rewritten": (
+        "{file} cannot be rewritten for the bench: its links must all be in this one file, each"
+        " with a url of its own; write the simulated configuration by hand",
+        "{file} 无法改写为测试配置：所有链路必须写在这一个文件中，且各有自己的 url；请手工编写",
+    ),
+    "file_not_written": (
+        "{file} cannot be written: {reason}",
+        "无法写入 {file}：{reason}",
+    ),
     "simulate_none": (
         "link {link}: the driver `{driver}` has no simulator",
         "链路 {link}：驱动 `{driver}` 没有模拟器",

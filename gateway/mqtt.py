@@ -16,8 +16,11 @@ import asyncio
 import random
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -29,7 +32,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.clock import Clock
-from gateway.errors import BrokerDownError
+from gateway.errors import BrokerDownError, ConfigError
 from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
 
 KEEPALIVE_S: Final = 30
@@ -198,8 +201,8 @@ class MqttPublisher:
         pipe = _Pipe(self._settings, url)
         will = None if self._will is None else self._will()
         try:
-            await asyncio.to_thread(pipe.connect, self._credentials(), will)
-        except BrokerDownError as error:
+            await _in_daemon_thread(partial(pipe.connect, self._credentials(), will))
+        except (BrokerDownError, ConfigError) as error:
             return Lost(None, str(error))
         except asyncio.CancelledError:
             pipe.abandon()
@@ -239,6 +242,32 @@ class MqttPublisher:
             failures=0 if lasted else status.failures + 1,
             error=lost.text,
         )
+
+
+async def _in_daemon_thread(call: Callable[[], None]) -> None:
+    """Run ``call`` in a thread that nobody has to wait for when the program ends.
+
+    A name server or a handshake can hold a thread for minutes; a thread of the loop's own
+    pool would hold up the stop for as long.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: Exception | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        error: Exception | None = None
+        try:
+            call()
+        except BrokerDownError as caught:
+            error = caught
+        with suppress(RuntimeError):  # the loop has ended; nobody is left to hear
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=run, name="mqtt connect", daemon=True).start()
+    await done
 
 
 class _Pipe:

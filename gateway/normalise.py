@@ -25,15 +25,12 @@ class Normaliser:
     """
 
     def __init__(self, tags: Sequence[Tag]) -> None:
-        self._rows = [(tag.conversion or _IDENTITY, tag.type in _FLOATS) for tag in tags]
+        self._tags = tags
         self._involved = [row for row, tag in enumerate(tags) if not _is_plain(tag.conversion)]
-        self._scales = _columns(tags) if any(c.scale for c, _ in self._rows) else None
-        self._checks_finite = all(tag.type != DataType.STRING for tag in tags) and any(
-            tag.type in _FLOATS for tag in tags
-        )
+        self._scales = _columns(tags) if any(map(_is_scaled, tags)) else None
+        self._checks_finite = any(tag.type in _FLOATS for tag in tags)
         self._by_row = len(self._involved) * 2 > len(tags) or any(
-            tag.type == DataType.STRING and len(tags) > len(self._involved) and self._scales
-            for tag in tags
+            tag.type is DataType.STRING for tag in tags
         )
 
     def apply(self, raw: Sequence[Scalar]) -> tuple[Sequence[Scalar], bytes | None]:
@@ -42,38 +39,44 @@ class Normaliser:
         raw: one value per tag in block order; None where it could not be decoded.
         The quality column is None when every value is good.
         """
-        if self._by_row or None in raw or not self._is_finite(raw):
+        if self._by_row or None in raw:
             return self._convert_rows(raw)
-        if self._scales is None:
-            values: Sequence[Scalar] = raw
-        else:
+        values: Sequence[Scalar] = raw
+        if self._scales is not None:
             values = [
                 v if s is None else (v * s[0] + s[1]) / s[2]  # type: ignore[operator]
                 for v, s in zip(raw, self._scales, strict=True)
             ]
+        if self._checks_finite and not _is_finite(values):
+            return self._convert_rows(raw)
         return self._convert_involved(raw, values) if self._involved else (values, None)
-
-    def _is_finite(self, raw: Sequence[Scalar]) -> bool:
-        # One NaN or infinity makes the sum so; a finite column whose sum overflows
-        # merely takes the slower way.
-        return not self._checks_finite or isfinite(sum(raw))  # type: ignore[arg-type]
 
     def _convert_involved(
         self, raw: Sequence[Scalar], values: Sequence[Scalar]
     ) -> tuple[Sequence[Scalar], bytes | None]:
         out, quality = list(values), bytearray(len(raw))
         for row in self._involved:
-            conversion, is_float = self._rows[row]
-            out[row], quality[row] = convert(raw[row], conversion, is_float=is_float)
+            out[row], quality[row] = _converted(self._tags[row], raw[row])
         return out, bytes(quality) if any(quality) else None
 
     def _convert_rows(self, raw: Sequence[Scalar]) -> tuple[Sequence[Scalar], bytes | None]:
-        pairs = [
-            convert(value, conversion, is_float=is_float)
-            for value, (conversion, is_float) in zip(raw, self._rows, strict=True)
-        ]
+        pairs = [_converted(tag, value) for tag, value in zip(self._tags, raw, strict=True)]
         quality = bytes(q for _, q in pairs)
         return [value for value, _ in pairs], quality if any(quality) else None
+
+
+def _is_finite(values: Sequence[Scalar]) -> bool:
+    # One NaN or infinity makes the sum so; a finite column whose sum overflows merely
+    # takes the slower way.
+    return isfinite(sum(values))  # type: ignore[arg-type]
+
+
+def _converted(tag: Tag, raw: Scalar) -> tuple[Scalar, int]:
+    return convert(raw, tag.conversion or _IDENTITY, is_float=tag.type in _FLOATS)
+
+
+def _is_scaled(tag: Tag) -> bool:
+    return tag.conversion is not None and tag.conversion.scale is not None
 
 
 def convert(raw: Scalar, conversion: Conversion, *, is_float: bool) -> tuple[Scalar, int]:
@@ -96,6 +99,8 @@ def convert(raw: Scalar, conversion: Conversion, *, is_float: bool) -> tuple[Sca
     if conversion.scale is not None:
         scale = conversion.scale
         value = (raw * scale.numerator + scale.offset) / scale.denominator  # type: ignore[operator]
+        if not isfinite(value):
+            return None, int(Quality.BAD_NOT_FINITE)
     return _within(value, conversion, quality)
 
 

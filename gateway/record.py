@@ -12,10 +12,11 @@ long as a record needs it. A record names its block by position in that blob.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import msgspec
@@ -74,7 +75,14 @@ class Layout(msgspec.Struct, frozen=True, dict=True, array_like=True):
     @cached_property
     def packing(self) -> struct.Struct | None:
         """How a full image is packed; None when a tag has no fixed width."""
-        return None if GENERIC in self.columns else struct.Struct("<" + self.columns)
+        return None if GENERIC in self.columns else _packing(self.columns)
+
+
+@cache
+def _packing(columns: str) -> struct.Struct:
+    """``hhhd`` as ``3hd``: short, and one for all blocks alike."""
+    runs = ((column, len(list(run))) for column, run in itertools.groupby(columns))
+    return struct.Struct("<" + "".join(f"{count}{column}" for column, count in runs))
 
 
 def layout_of(block: Block[Any]) -> Layout:
@@ -155,12 +163,11 @@ class Encoder:
         number, packing = self._blocks[id(batch.block)]
         flags = 0 if batch.mono_ns is None else _HAS_MONO
         quality = batch.quality
-        if packing is None or batch.index is not None or None in batch.values:
+        packed = _packed(batch, packing)
+        if packed is None:
             body = _encode((batch.values, quality, batch.index, batch.source_time_ns))
-        elif batch.source_time_ns is not None:
-            body = _encode((batch.values, quality, None, batch.source_time_ns))
         else:
-            body = packing.pack(*batch.values)
+            body = packed
             flags |= _PACKED
             if quality is not None:
                 body += quality
@@ -205,6 +212,19 @@ class Encoder:
         return _HEADER.pack(
             kind, state, flags, bound, time_ns, request, reply, self._boot, block
         )
+
+
+def _packed(batch: Batch, packing: struct.Struct | None) -> bytes | None:
+    """The values as one column; None when they are not a full image that fits it."""
+    if packing is None or batch.index is not None or batch.source_time_ns is not None:
+        return None
+    if None in batch.values:  # `struct` would make False of it.
+        return None
+    try:
+        return packing.pack(*batch.values)
+    except struct.error:
+        # A value is of another kind than its type says; it is kept as it is.
+        return None
 
 
 def decode(payload: bytes, layouts: Sequence[Layout]) -> Record:

@@ -8,7 +8,9 @@ reported, or its quality has changed. Everything is reported (a full image) afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from operator import ne
 from typing import Any
 
 from gateway.model import Batch, Block, Scalar
@@ -21,15 +23,23 @@ class ImageRule:
         tags = block.tags
         self._reports_all = all(tag.deadband is None for tag in tags)
         self._bands = [tag.deadband for tag in tags]
-        self._on_change = all(tag.deadband == 0 for tag in tags)
+        self._has_bands = all(tag.deadband is not None for tag in tags)
         self._max_silence_ns = int(min(tag.max_silence_s for tag in tags) * 1e9)
         self._values: list[Scalar] = [None] * len(tags)
         self._quality: bytearray = bytearray(len(tags))
         self._image_ns: int | None = None
+        self._piece_image_ns: dict[tuple[int, ...], int] = {}
 
     def forget(self) -> None:
         """Report the next batch in full."""
         self._image_ns = None
+        self._piece_image_ns.clear()
+
+    def lose(self, bad: Batch) -> None:
+        """From now on the tags of ``bad`` have no value; what comes next is news in full."""
+        rows = range(len(self._bands)) if bad.index is None else bad.index
+        self._keep_rows(bad, rows)
+        self.forget()
 
     def latest(self) -> tuple[Sequence[Scalar], bytes]:
         """The newest value and quality of each tag; None for a tag never read."""
@@ -38,44 +48,46 @@ class ImageRule:
     def report(self, batch: Batch) -> Batch | None:
         """The part of ``batch`` to record; None when nothing in it is news."""
         if batch.index is not None:
-            return self._report_rows(batch)
-        if self._reports_all or self._image_is_due(batch.time_ns):
+            return self._report_rows(batch, batch.index)
+        if self._reports_all or self._is_due(self._image_ns, batch.time_ns):
             return self._keep(batch)
-        if self._on_change and self._is_same(batch):
-            return None
-        rows = [
-            row
-            for row, value in enumerate(batch.values)
-            if self._is_news(row, value, 0 if batch.quality is None else batch.quality[row])
-        ]
+        rows = self._rows_with_news(batch)
         if not rows:
             return None
         if len(rows) == len(batch.values):
             return self._keep(batch)
         return self._keep_rows(batch.select(rows), rows)
 
-    def _report_rows(self, batch: Batch) -> Batch | None:
-        """Like `report`, for a batch that holds some of the block's tags only."""
-        assert batch.index is not None  # noqa: S101
+    def _rows_with_news(self, batch: Batch) -> list[int]:
+        values, quality = batch.values, batch.quality
+        candidates: Iterable[int] = range(len(values))
+        if self._has_bands and quality is None and not any(self._quality):
+            # Same quality everywhere: only values that differ at all can be news.
+            candidates = compress(candidates, map(ne, values, self._values))
+        return [
+            row
+            for row in candidates
+            if self._is_news(row, values[row], 0 if quality is None else quality[row])
+        ]
+
+    def _report_rows(self, batch: Batch, index: Sequence[int]) -> Batch | None:
+        """Like `report`, for a piece of a divided block: it has an image of its own."""
+        piece = tuple(index)
+        if self._is_due(self._piece_image_ns.get(piece), batch.time_ns):
+            self._piece_image_ns[piece] = batch.time_ns
+            return self._keep_rows(batch, index)
+        quality = batch.quality
         rows = [
             at
-            for at, row in enumerate(batch.index)
-            if self._image_ns is None
-            or self._is_news(row, batch.values[at], batch.quality[at] if batch.quality else 0)
+            for at, row in enumerate(index)
+            if self._is_news(row, batch.values[at], quality[at] if quality else 0)
         ]
         if not rows:
             return None
-        news = batch.select(rows)
-        return self._keep_rows(news, [batch.index[at] for at in rows])
+        return self._keep_rows(batch.select(rows), [index[at] for at in rows])
 
-    def _image_is_due(self, time_ns: int) -> bool:
-        return self._image_ns is None or not (
-            0 <= time_ns - self._image_ns < self._max_silence_ns
-        )
-
-    def _is_same(self, batch: Batch) -> bool:
-        quality = batch.quality or bytes(len(batch.values))
-        return self._values == list(batch.values) and self._quality == quality
+    def _is_due(self, image_ns: int | None, time_ns: int) -> bool:
+        return image_ns is None or not 0 <= time_ns - image_ns < self._max_silence_ns
 
     def _is_news(self, row: int, value: Scalar, quality: int) -> bool:
         band, last = self._bands[row], self._values[row]

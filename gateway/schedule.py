@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.model import Block
+from gateway.model import Block, Cause
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +18,17 @@ class Slot:
     block: Block[Any]
     not_before: float = 0.0
     """Run later than ``due``, behind the blocks that are due by then."""
+    deferred: bool = False
+    """It has let everybody else go first."""
+    failures: int = 0
+    """Polls in a row that the device did not answer."""
+    cause: Cause = Cause.POLL_OVERRUN
+    """Why polls that are passed over were missed."""
+    rank: int = field(init=False)
+    """Class of the block; the smaller goes first."""
+
+    def __post_init__(self) -> None:
+        self.rank = self.block.tag_class
 
     @property
     def run_at(self) -> float:
@@ -45,7 +56,7 @@ class Schedule:
     def add(self, slot: Slot) -> None:
         """Queue ``slot`` at its time."""
         self._order += 1
-        heapq.heappush(self._heap, (slot.run_at, slot.block.tag_class, self._order, slot))
+        heapq.heappush(self._heap, (slot.run_at, slot.rank, self._order, slot))
 
     def pop(self) -> Slot | None:
         """The next slot, which is the caller's until `add`; None when all are out."""
@@ -53,7 +64,7 @@ class Schedule:
 
     def skip_all(self, now: float) -> Iterator[tuple[Block[Any], int]]:
         """Move each queued slot to the point nearest to ``now``; blocks and polls missed."""
-        slots = [entry[3] for entry in self._heap]
+        slots = [entry[3] for entry in sorted(self._heap)]
         self._heap.clear()
         for slot in slots:
             missed = skip(slot, now)

@@ -52,11 +52,12 @@ def test_a_clean_stop_is_called_so_and_is_said_even_when_no_device_answers() -> 
     assert first.cause is Cause.NOT_RUNNING_CLEAN
 
 
-def test_records_seen_torn_have_a_gap_of_their_own_before_it() -> None:
+def test_records_seen_torn_have_a_gap_of_their_own_after_it() -> None:
     torn = Gap("g-t", Cause.UNCOMMITTED_WINDOW, S, 2 * S, count=4)
     coverage, (block,) = watched(before=Before("aa", 41, S, clean=False, torn=torn))
-    causes = [gap.cause for gap in coverage.readings(good(block, 9))]
-    assert causes == [Cause.UNCOMMITTED_WINDOW, Cause.NOT_RUNNING_UNCLEAN]
+    stopped, lost = coverage.readings(good(block, 9))
+    assert (stopped.cause, stopped.from_ns) == (Cause.NOT_RUNNING_UNCLEAN, 2 * S)
+    assert (lost.cause, lost.to_ns) == (Cause.UNCOMMITTED_WINDOW, 2 * S)
 
 
 def test_an_outage_is_one_bad_image_and_one_gap_that_stays_open_until_readings_return() -> None:
@@ -77,10 +78,10 @@ def test_an_outage_is_one_bad_image_and_one_gap_that_stays_open_until_readings_r
 def test_an_open_gap_is_announced_again_every_minute_with_the_same_id() -> None:
     coverage, _ = watched()
     opened = gaps(coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, 0))[0]
-    minute = int(ANNOUNCE_S * S)
-    assert not coverage.announce(minute - 1)
-    assert [gap.id for gap in coverage.announce(minute)] == [opened.id]
-    assert not coverage.announce(minute + 1)
+    assert not coverage.announce(5.0)
+    assert not coverage.announce(ANNOUNCE_S + 4.9)
+    assert [gap.id for gap in coverage.announce(ANNOUNCE_S + 5)] == [opened.id]
+    assert not coverage.announce(ANNOUNCE_S + 6)
 
 
 def test_skipped_polls_between_two_good_ones_are_one_closed_gap_of_that_block() -> None:
@@ -88,7 +89,8 @@ def test_skipped_polls_between_two_good_ones_are_one_closed_gap_of_that_block() 
     coverage.readings(good(first, 1))
     coverage.readings(good(second, 1))
     coverage.polls_missed(first, range(2), Cause.POLL_OVERRUN, 3)
-    assert not coverage.readings(good(second, 5))
+    for second_s in range(2, 6):
+        assert not coverage.readings(good(second, second_s))
     (gap,) = coverage.readings(good(first, 5))
     assert (gap.cause, gap.from_ns, gap.to_ns, gap.count) == (
         Cause.POLL_OVERRUN,
@@ -107,11 +109,65 @@ def test_a_refused_tag_is_named_while_its_neighbours_go_on() -> None:
     assert isinstance(gap, Gap)
     assert list(bad.index or ()) == [1]
     assert gap.tags == ("t1",)
-    neighbour = Batch(block, 3 * S, [1.0], index=[0])
-    assert not coverage.readings(neighbour)
+    for second_s in (2, 3):
+        assert not coverage.readings(Batch(block, second_s * S, [1.0], index=[0]))
     assert coverage.watched
     (closed,) = coverage.readings(Batch(block, 4 * S, [1.0], index=[1]))
     assert closed.id == gap.id
+
+
+def test_two_polls_on_time_with_a_slow_answer_between_them_have_a_gap_too() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 1))
+    (gap,) = coverage.readings(good(block, 2.9))
+    assert (gap.cause, gap.count, gap.exact) == (Cause.POLL_OVERRUN, 2, False)
+
+
+def test_in_a_divided_block_a_lost_poll_is_a_gap_of_its_own_rows_alone() -> None:
+    (block,) = [Block("pump", tuple(tags("pump", 4)), 1.0, None)]
+    coverage = Coverage("pump", [block], iter("abcdef").__next__, None, 0)
+    for second in (1, 2):
+        coverage.readings(Batch(block, second * S, [1.0, 1.0], index=[0, 1]))
+        coverage.readings(Batch(block, second * S, [1.0, 1.0], index=[2, 3]))
+    assert not coverage.readings(Batch(block, 3 * S, [1.0, 1.0], index=[0, 1]))
+    coverage.polls_missed(block, (2, 3), Cause.DEVICE_TIMEOUT, 1)
+    assert not coverage.readings(Batch(block, 4 * S, [1.0, 1.0], index=[0, 1]))
+    (gap,) = coverage.readings(Batch(block, 4 * S, [1.0, 1.0], index=[2, 3]))
+    assert (gap.tags, gap.from_ns, gap.to_ns, gap.count) == (("t2", "t3"), 2 * S, 4 * S, 2)
+
+
+def test_a_whole_that_takes_the_place_of_its_pieces_replaces_their_gaps() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 1))
+    refused = Cause.DEVICE_REFUSED
+    (_, piece) = coverage.block_missing(block, [0], refused, BAD, 2 * S)
+    items = gaps(coverage.block_missing(block, [0, 1], refused, BAD, 3 * S))
+    assert isinstance(piece, Gap)
+    assert [(gap.id, gap.from_ns, gap.to_ns) for gap in items] == [
+        (piece.id, S, 3 * S),
+        ("g-2", 3 * S, None),
+    ]
+
+
+def test_what_was_skipped_is_said_when_polling_ends() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 1))
+    coverage.polls_missed(block, range(2), Cause.DEVICE_TIMEOUT, 1)
+    (gap,) = coverage.finish(int(2.5 * S))
+    assert (gap.cause, gap.from_ns, gap.to_ns, gap.count) == (
+        Cause.DEVICE_TIMEOUT,
+        S,
+        int(2.5 * S),
+        2,
+    )
+
+
+def test_a_clock_that_is_set_makes_no_gap() -> None:
+    coverage, (block,) = watched()
+    for second in range(3):
+        at = second * S, second * S
+        batch = Batch(block, (second + 3600 * (second > 1)) * S, [1.0, 1.0], mono_ns=at)
+        assert not coverage.readings(batch)
 
 
 Step = tuple[str, float]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from gateway.errors import ConnectError, DeviceError, DeviceSilentError, LinkError
@@ -208,3 +209,99 @@ async def test_a_device_that_accepts_and_closes_at_once_is_an_outage_and_is_not_
     sink = await run(driver, tags("pump", 1))
     assert sink.devices[0] == ("pump", Cause.DEVICE_TIMEOUT)
     assert driver.connects < 10
+
+
+def refused(block: Block[None]) -> Sequence[Any]:
+    raise DeviceError("exc 2", Quality.BAD_CONFIGURATION, Cause.DEVICE_REFUSED, divisible=True)
+
+
+async def test_a_block_that_is_never_answered_is_missing_while_its_device_goes_on() -> None:
+    def answer(block: Block[None]) -> Sequence[Any]:
+        return silent(block) if block.interval_s == 2.0 else zeros(block)
+
+    driver = ScriptedDriver(FakeClock(end=120.0), answer)
+    deaf = tags("pump", 3, interval_s=2.0)
+    sink = await run(driver, tags("pump", 1) + deaf)
+    assert sink.refused == [("t0", "t1", "t2")] * len(sink.refused)
+    assert sink.refused
+    assert sink.devices == []
+    asked = [names for _, names in driver.reads if len(names) == 3]
+    assert len(asked) < 15
+    assert len(sink.batches) == 120
+
+
+async def test_one_bad_address_does_not_keep_a_block_dark_after_everything_was_refused() -> (
+    None
+):
+    clock = FakeClock(end=900.0)
+
+    def answer(block: Block[None]) -> Sequence[Any]:
+        everything = 100 <= clock.now < 220
+        if everything or any(tag.name == "t5" for tag in block.tags):
+            return refused(block)
+        return zeros(block)
+
+    driver = ScriptedDriver(clock, answer)
+    sink = await run(driver, tags("pump", 8))
+    last = {i: b.time_ns for b in sink.batches for i in b.index or range(8)}
+    assert sorted(last) == [0, 1, 2, 3, 4, 6, 7]
+    assert min(last.values()) >= 895 * 10**9
+    first_again = min(b.time_ns for b in sink.batches if b.time_ns > 220 * 10**9)
+    assert first_again <= (220 + 2 * REFUSED_PAUSE_S + 1) * 10**9
+
+
+async def test_after_an_outage_of_all_every_device_is_asked_before_the_link_backs_off() -> None:
+    clock = FakeClock(end=300.0)
+
+    def answer(block: Block[None]) -> Sequence[Any]:
+        if block.device == "pump" and clock.now >= 60:
+            return zeros(block)
+        clock.now += 0.5
+        return silent(block)
+
+    driver = ScriptedDriver(clock, answer)
+    dead = [tag for i in range(9) for tag in tags(f"dead{i}", 1, tag_class=TagClass.SAFETY)]
+    sink = await run(driver, dead + tags("pump", 1))
+    first = min(b.time_ns for b in sink.batches) / 1e9
+    assert first <= 60 + 30
+
+
+async def test_a_dead_unit_behind_a_gateway_is_asked_more_and_more_rarely() -> None:
+    def answer(block: Block[None]) -> Sequence[Any]:
+        if block.device == "dead":
+            raise DeviceError(
+                "exc 11", Quality.BAD_NO_COMMUNICATION, Cause.DEVICE_EXCEPTION, silent=True
+            )
+        return zeros(block)
+
+    driver = ScriptedDriver(FakeClock(end=200.0), answer)
+    sink = await run(driver, tags("dead", 1) + tags("alive", 1))
+    assert len(driver.reads) - 200 <= 12
+    assert driver.connects == 1
+    assert sink.devices[0] == ("dead", Cause.DEVICE_EXCEPTION)
+
+
+async def test_a_silent_safety_device_takes_no_more_than_a_quarter_of_the_line() -> None:
+    clock = FakeClock(end=100.0)
+
+    def answer(block: Block[None]) -> Sequence[Any]:
+        if block.device == "gas":
+            clock.now += 1.0
+            return silent(block)
+        return zeros(block)
+
+    gas = tags("gas", 1, interval_s=0.25, tag_class=TagClass.SAFETY)
+    sink = await run(ScriptedDriver(clock, answer), gas + tags("fan", 1))
+    assert len(sink.batches) >= 70
+
+
+async def test_a_connection_on_which_nothing_answers_backs_off_without_an_outage() -> None:
+    clock = FakeClock(end=60.0)
+    good, mute = ScriptedDriver(clock, zeros), ScriptedDriver(clock, silent)
+    sink = FakeSink()
+    link = Link("line", [good, mute], good.plan(tags("pump", 1)), sink, clock)
+    with suppress(asyncio.CancelledError):
+        await link.run()
+    assert sink.devices == []
+    assert len(mute.reads) < 12
+    assert len(sink.batches) >= 55

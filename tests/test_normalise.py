@@ -64,6 +64,18 @@ def test_finite_values_whose_sum_overflows_are_good() -> None:
     assert quality is None
 
 
+def test_a_text_among_the_tags_lets_no_number_through_that_is_not_finite() -> None:
+    tags = [tag(kind=DataType.STRING), tag(kind=DataType.FLOAT32)]
+    values, quality = Normaliser(tags).apply(["a", math.nan])
+    assert list(values) == ["a", None]
+    assert quality == bytes([0, Quality.BAD_NOT_FINITE])
+
+
+def test_a_scale_that_overflows_gives_no_infinity() -> None:
+    wide = Conversion(scale=Scale(10**6, 0, 1))
+    assert one(1e305, wide, DataType.FLOAT64) == (None, Quality.BAD_NOT_FINITE)
+
+
 def test_a_sentinel_is_a_broken_sensor() -> None:
     assert one(-32768, Conversion(sentinels=frozenset({-32768}))) == (None, Quality.BAD_SENSOR)
 

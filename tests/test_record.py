@@ -135,3 +135,8 @@ def test_an_alarm_comes_back_whole() -> None:
 def test_bytes_that_are_no_record_are_a_value_error(payload: bytes) -> None:
     with pytest.raises(ValueError, match="record"):
         decode(payload, [])
+
+
+def test_a_value_of_another_kind_than_its_type_is_kept_as_it_is() -> None:
+    block = block_of(DataType.INT16)
+    assert list(body(there_and_back(block, Batch(block, 5, [1.5]))).values) == [1.5]

@@ -66,8 +66,17 @@ def test_a_clock_that_steps_back_does_not_silence_a_block() -> None:
     assert image.report(Batch(block, 10 * S, [1, 1, 1])) is not None
 
 
-def test_pieces_of_a_block_are_judged_by_the_rows_they_hold() -> None:
+def test_a_piece_of_a_block_has_an_image_of_its_own_and_then_reports_what_changed() -> None:
+    image, block = rule(deadband=0, max_silence_s=5.0)
+    image.report(Batch(block, 0, [1, 2, 3]))
+    reported = [rows(image.report(Batch(block, t * S, [2, 3], index=[1, 2]))) for t in range(7)]
+    assert reported == [[1, 2], None, None, None, None, [1, 2], None]
+    assert rows(image.report(Batch(block, 7 * S, [2, 9], index=[1, 2]))) == [2]
+
+
+def test_what_is_lost_has_no_value_and_is_reported_in_full_when_it_returns() -> None:
     image, block = rule(deadband=0)
     image.report(Batch(block, 0, [1, 2, 3]))
-    assert image.report(Batch(block, S, [2], index=[1])) is None
-    assert rows(image.report(Batch(block, 2 * S, [7], index=[2]))) == [2]
+    image.lose(block.bad(Quality.BAD_NO_COMMUNICATION, S))
+    assert list(image.latest()[0]) == [None, None, None]
+    assert rows(image.report(Batch(block, 2 * S, [1, 2, 3]))) == [0, 1, 2]

@@ -38,6 +38,8 @@ DIVISIBLE = frozenset({2, 3})
 """The refusal may concern only part of the range."""
 UNREACHABLE = frozenset({5, 6, 10, 11})
 """The device, or what stands before it, cannot answer at the moment."""
+NOT_THERE = frozenset({10, 11})
+"""A gateway answers in the place of a device that does not."""
 
 
 class ModbusDriver(Driver[Request]):
@@ -144,4 +146,4 @@ def refusal(block: ModbusBlock, code: int) -> DeviceError:
         )
     unreachable = code in UNREACHABLE
     quality = Quality.BAD_NO_COMMUNICATION if unreachable else Quality.BAD_DEVICE_FAILURE
-    return DeviceError(message, quality, Cause.DEVICE_EXCEPTION)
+    return DeviceError(message, quality, Cause.DEVICE_EXCEPTION, silent=code in NOT_THERE)

@@ -87,7 +87,7 @@ class Connection:
         try:
             async with asyncio.timeout(timeout_s):
                 await wire.call_create()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             wire.close()
             raise ConnectError(f"{self}: {reason(error)}") from error
         self._wire = wire
@@ -277,9 +277,9 @@ _REASONS: dict[int | None, str] = {
 }
 
 
-def reason(error: OSError) -> str:
-    """An operating system error in one or two words."""
-    if isinstance(error, socket.gaierror):
+def reason(error: OSError | UnicodeError) -> str:
+    """Why there is no connection, in one or two words."""
+    if isinstance(error, socket.gaierror | UnicodeError):
         return "name not found"
     if isinstance(error, TimeoutError):
         return "timeout"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import termios
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.options import lang_option, run_loop
+from gateway.cli.options import lang_option, run_loop, seconds_option
 from gateway.messages import text
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FROZEN, DELAYED, SILENT = "tk101", "gas-panel", "tk102"
 
 
 @click.command("demo")
-@click.option("--seconds", type=float, help="Stop after so long; without it, at q or Ctrl-C.")
+@seconds_option
 @lang_option
 def command(seconds: float | None, lang: str) -> None:
     """Simulated PLCs, a loopback broker, the agent and a live view of what arrives.
@@ -129,15 +130,15 @@ def _keys(stage: Stage, stop: asyncio.Event) -> Iterator[None]:
     tasks: set[asyncio.Future[None]] = set()
 
     def pressed() -> None:
-        key = sys.stdin.read(1)
-        if key == "q":
-            stop.set()
-        elif key == "b" and not tasks:
-            task = loop.create_task(stage.switch_broker())
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        elif key in _FAULTS:
-            stage.switch(*_FAULTS[key])
+        for key in os.read(0, 64).decode(errors="replace"):
+            if key == "q":
+                stop.set()
+            elif key == "b" and not tasks:
+                task = loop.create_task(stage.switch_broker())
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            elif key in _FAULTS:
+                stage.switch(*_FAULTS[key])
 
     tty.setcbreak(sys.stdin)
     loop.add_reader(sys.stdin, pressed)

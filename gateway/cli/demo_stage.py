@@ -184,5 +184,5 @@ class Stage:
 
 
 def _demo_site(urls: dict[str, str]) -> Site:
-    text = files("gateway.simulation").joinpath("demo.yaml").read_text()
+    text = files("gateway.simulation").joinpath("demo.yaml").read_text(encoding="utf-8")
     return from_text(redirected(text, urls), "demo.yaml")

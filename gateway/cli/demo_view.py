@@ -31,8 +31,10 @@ def view(stage: Stage, log: Log, lang: str) -> RenderableType:
 
 def _devices(stage: Stage, lang: str) -> Table:
     table = Table(title=text("demo_title", lang), title_style="bold", expand=True)
-    for code in ("demo_device", "demo_time", "demo_values", "demo_fault"):
-        table.add_column(text(code, lang), overflow="ellipsis", no_wrap=True)
+    table.add_column(text("demo_device", lang), no_wrap=True, min_width=9)
+    table.add_column(text("demo_time", lang), no_wrap=True, min_width=12)
+    table.add_column(text("demo_values", lang), no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(text("demo_fault", lang), no_wrap=True, min_width=7)
     for link in stage.site.links:
         for device in link.config.devices:
             shown = stage.platform.devices.get(device.name, Shown())

@@ -29,10 +29,19 @@ def config_option(function: CallableT) -> CallableT:
         "-c",
         "--config",
         "file",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         default=DEFAULT_FILE,
         show_default=True,
         help="The main file; conf.d/*.yaml beside it belongs to it.",
+    )(function)
+
+
+def seconds_option(function: CallableT) -> CallableT:
+    """``--seconds N``."""
+    return click.option(
+        "--seconds",
+        type=click.FloatRange(min=0, min_open=True, max=1e9),
+        help="Stop after so long; without it, at Ctrl-C.",
     )(function)
 
 

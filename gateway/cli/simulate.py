@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
+import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
-from gateway.cli.options import config_option, fail, lang_option, run_loop, site_or_exit
+from gateway.cli.options import (
+    config_option,
+    fail,
+    lang_option,
+    run_loop,
+    seconds_option,
+    site_or_exit,
+)
 from gateway.messages import text
 
 if TYPE_CHECKING:
@@ -27,11 +39,19 @@ _HEAL = "heal"
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write the configuration with the urls of the simulated devices in it.",
+    help="Also write a configuration that reads the simulated devices.",
 )
-@click.option("--seconds", type=float, help="Stop after so long; without it, at Ctrl-C.")
+@click.option(
+    "--broker",
+    default="mqtt://127.0.0.1:1883",
+    show_default=True,
+    help="The broker on this machine that the written configuration publishes to.",
+)
+@seconds_option
 @lang_option
-def command(file: Path, out: Path | None, seconds: float | None, lang: str) -> None:
+def command(
+    file: Path, out: Path | None, broker: str, seconds: float | None, lang: str
+) -> None:
     """Serve the very devices of a configuration, with waves for values.
 
     Every device, unit and address is there, over the real protocol, on 127.0.0.1 only. A
@@ -45,6 +65,9 @@ def command(file: Path, out: Path | None, seconds: float | None, lang: str) -> N
       frozen tk101       its values stand still
       heal tk101         all is well again
 
+    With --out, invented values can reach no platform: the written configuration has a
+    broker on this machine, a journal of its own, and `-sim` behind the gateway's id.
+
     \b
     Examples:
       tidegate simulate -c gateway.yaml
@@ -52,11 +75,57 @@ def command(file: Path, out: Path | None, seconds: float | None, lang: str) -> N
       tidegate run -c simulated.yaml
     """
     site = site_or_exit(file, lang)
-    run_loop(_serve(site, file, out, seconds, lang))
+    written = None if out is None else Rewriting(file, out, broker, lang)
+    run_loop(_serve(site, written, seconds, lang))
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """A configuration to be written anew, with simulated devices in the place of its own."""
+
+    file: Path
+    out: Path
+    broker: str
+    lang: str
+
+    def write(self, site: Site, urls: Mapping[str, str]) -> None:
+        """Write it; the program ends when the result could touch anything real."""
+        mqtt, gateway = site.config.mqtt, site.config.gateway.id
+        journal = str(self.out.absolute()) + ".journal"
+        replaced = {site.config.journal.path: journal, **dict.fromkeys(mqtt.urls, self.broker)}
+        text_now = redirected(self.file.read_text(encoding="utf-8"), {**urls, **replaced})
+        name = re.compile(rf"(\bid:\s*[\"']?){re.escape(gateway)}(?![\w.-])")
+        text_now = name.sub(rf"\g<1>{gateway}-sim", text_now, count=1)
+        if not self._is_harmless(text_now, site, journal):
+            fail(text("simulate_not_rewritten", self.lang, file=self.file))
+        try:
+            self.out.write_text(text_now, encoding="utf-8")
+        except OSError as error:
+            fail(text("file_not_written", self.lang, file=self.out, reason=error.strerror))
+
+    def _is_harmless(self, yaml: str, site: Site, journal: str) -> bool:
+        """Whether every device, the broker and the journal in ``yaml`` are the bench's."""
+        from gateway.config import broker, is_loopback
+        from gateway.loader import WrongConfigError, from_text
+
+        try:
+            new = from_text(yaml, str(self.out))
+        except WrongConfigError:
+            return False
+        hosts = [urlsplit(url_of(link)).hostname or "127.0.0.1" for link in new.links]
+        hosts += [(parts.hostname or "") for u in new.config.mqtt.urls if (parts := broker(u))]
+        ports = {url_of(link) for link in new.links if url_of(link)}
+        return (
+            all(map(is_loopback, hosts))
+            and len(new.links) == len(site.links)
+            and len(ports) == len([link for link in new.links if url_of(link)])
+            and new.config.journal.path == journal
+            and new.config.gateway.id != site.config.gateway.id
+        )
 
 
 async def _serve(
-    site: Site, file: Path, out: Path | None, seconds: float | None, lang: str
+    site: Site, written: Rewriting | None, seconds: float | None, lang: str
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -66,19 +135,53 @@ async def _serve(
     for link, simulation in running:
         name, devices = link.config.name, len(link.config.devices)
         click.echo(f"{name}: {simulation.url} ({devices} devices, {len(link.tags)} tags)")
-    if out is not None:
-        _write(out, file, running)
-        click.echo(text("simulate_written", lang, file=out))
-    loop.add_reader(sys.stdin, lambda: _obey(sys.stdin.readline(), running, lang))
+    if written is not None:
+        written.write(site, {url_of(link): simulation.url for link, simulation in running})
+        click.echo(text("simulate_written", lang, file=written.out))
     try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+        with listening(lambda line: _obey(line, running, lang)):
+            async with asyncio.timeout(seconds):
+                await stop.wait()
     except TimeoutError:
         pass
     finally:
-        loop.remove_reader(sys.stdin)
         for _, simulation in running:
             await simulation.stop()
+
+
+@contextmanager
+def listening(obey: Callable[[str], None]) -> Iterator[None]:
+    """Hand each line of standard input to ``obey`` while the loop runs.
+
+    A file is read at once; what can be neither read nor waited for is left alone.
+    """
+    loop, rest = asyncio.get_running_loop(), bytearray()
+
+    def take() -> None:
+        found = os.read(0, 4096)
+        if not found:
+            loop.remove_reader(0)
+        rest.extend(found)
+        *lines, rest[:] = rest.split(b"\n")
+        for line in lines:
+            obey(line.decode(errors="replace").strip())
+
+    try:
+        kind = os.fstat(0).st_mode
+    except OSError:
+        yield
+        return
+    if stat.S_ISREG(kind):
+        for line in sys.stdin:
+            obey(line.strip())
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or sys.stdin.isatty()):
+        yield
+        return
+    loop.add_reader(0, take)
+    try:
+        yield
+    finally:
+        loop.remove_reader(0)
 
 
 async def start(link: LinkSite, port: int, lang: str) -> Simulation:
@@ -92,11 +195,6 @@ async def start(link: LinkSite, port: int, lang: str) -> Simulation:
         fail(text("simulate_none", lang, link=link.config.name, driver=link.config.driver))
     except ConnectError as error:
         fail(text("simulate_port", lang, link=link.config.name, reason=error))
-
-
-def _write(out: Path, file: Path, running: list[tuple[LinkSite, Simulation]]) -> None:
-    urls = {url_of(link): simulation.url for link, simulation in running}
-    out.write_text(redirected(file.read_text(), urls))
 
 
 def redirected(yaml: str, urls: Mapping[str, str]) -> str:
@@ -116,8 +214,6 @@ def url_of(link: LinkSite) -> str:
 
 def _loopback_port(link: LinkSite) -> int:
     """The port of the link's own url where that is on loopback, else 0."""
-    from urllib.parse import urlsplit
-
     from gateway.config import is_loopback
 
     parts = urlsplit(url_of(link))
@@ -128,10 +224,7 @@ def _obey(line: str, running: list[tuple[LinkSite, Simulation]], lang: str) -> N
     """Carry out one line of standard input."""
     from gateway.driver import FAULTS
 
-    if not line:
-        asyncio.get_running_loop().remove_reader(sys.stdin)
-        return
-    word, _, device = line.strip().partition(" ")
+    word, _, device = line.partition(" ")
     if not word:
         return
     if word not in (*FAULTS, _HEAL):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.model import Cause, ClockState, DataType, Lane, Quality, TagClass
+from gateway.model import Cause, ClockState, DataType, Lane, TagClass
 
 VERSION: Final = 1
 MAX_RECORDS: Final = 1000
@@ -282,12 +282,6 @@ def schema_text() -> str:
     return text.decode() + "\n"
 
 
-def quality_word(code: int) -> str:
-    """The word for one byte of a quality column."""
-    return _WORDS[code]
-
-
-_WORDS: Final = {int(quality): quality.word for quality in Quality}
 CLASS_WORDS: Final = {tag_class: tag_class.name.lower() for tag_class in TagClass}
 
 

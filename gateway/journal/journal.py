@@ -124,6 +124,12 @@ class Journal:
                 f"{path}: format {before['format']} is newer than this program; "
                 "nothing was touched: install the version that wrote it"
             )
+        if before is not None and before["gateway"] != gateway:
+            raise JournalError(
+                f"{path}: belongs to gateway {before['gateway']}, and this is {gateway}; "
+                "nothing was touched: use another directory, or the old name until all is "
+                "delivered"
+            )
         recovery = Recovery(files, path, pools, before, cursor.read())
         recovery.check_formats()
         for folder in _FOLDERS:

@@ -90,6 +90,10 @@ class Pool:
             for at in range(0, self.segment_bytes, _STEP):
                 file.write(_ZEROS[: self.segment_bytes - at], at)
             file.sync()
+        except OSError:
+            # A full disk: what was written of it must not stay beside the limit.
+            self._files.remove(draft)
+            raise
         finally:
             file.close()
         path = self._folder / str(number)

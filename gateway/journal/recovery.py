@@ -222,8 +222,12 @@ class Recovery:
                 # The records the mark counts on may be the ones that cannot be read.
                 mark = mark._replace(covered_ns=None)
             known = self.covered.setdefault(key, mark)
-            if known.incarnation == mark.incarnation and mark.last_seq <= known.last_seq:
-                self.covered[key] = known._replace(covered_ns=_later(known, mark))
+            if known.incarnation != mark.incarnation:
+                continue
+            if mark.last_seq == known.last_seq and mark.covered_ns is not None:
+                self.covered[key] = known._replace(covered_ns=mark.covered_ns)
+            elif mark.last_seq < known.last_seq:
+                self.covered[key] = known._replace(covered_ns=_further(known, mark))
 
     def _marks(self) -> list[Row]:
         """Rows of marks, oldest first, from the last mark that names every stream on."""
@@ -352,7 +356,8 @@ def _join(states: dict[bytes, Row], row: Row) -> None:
     former = states.pop(row.name, None)
     if former is not None and former.incarnation == row.incarnation:
         row = row._replace(
-            last_seq=max(row.last_seq, former.last_seq), covered_ns=_later(row, former)
+            last_seq=max(row.last_seq, former.last_seq),
+            covered_ns=former.covered_ns if row.covered_ns is None else row.covered_ns,
         )
     states[row.name] = row
 
@@ -361,7 +366,7 @@ def _end(frames: list[Frame]) -> int:
     return frames[-1].end if frames else HEADER_BYTES
 
 
-def _later(one: Row, other: Row) -> int | None:
+def _further(one: Row, other: Row) -> int | None:
     known = [row.covered_ns for row in (one, other) if row.covered_ns is not None]
     return max(known, default=None)
 

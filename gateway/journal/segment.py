@@ -103,8 +103,8 @@ class Tally:
                 self.lane, name, incarnation, seq, seq, time_ns, time_ns, readings, covered
             )
         else:
-            if covered is None or (row.covered_ns or covered) > covered:
-                covered = row.covered_ns
+            # The later record tells, also when the clock was set back between the two.
+            covered = row.covered_ns if covered is None else covered
             row = Row(
                 self.lane, name, incarnation, row.first_seq, seq, row.first_ns, time_ns,
                 row.readings + readings, covered,

@@ -70,4 +70,7 @@ def _or_raise(site: Site | None, problems: list[Problem]) -> Site:
 
 def _drop_ins(folder: Path) -> Iterator[Path]:
     """In the order of their names, so that ``10-a.yaml`` comes before ``20-b.yaml``."""
-    yield from sorted(file for file in folder.glob("*") if file.suffix in (".yaml", ".yml"))
+    try:
+        yield from sorted(f for f in folder.iterdir() if f.suffix in (".yaml", ".yml"))
+    except OSError:
+        return  # No such folder; one that may not be entered holds the main file too.

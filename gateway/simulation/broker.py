@@ -127,10 +127,6 @@ class Broker:
         """Subscribe inside this process; counts as a subscriber."""
         self._listeners.setdefault(topic_filter, []).append(listener)
 
-    def unlisten(self, topic_filter: str) -> None:
-        """Take back `listen`."""
-        self._listeners.pop(topic_filter, None)
-
     def cut(self) -> None:
         """Reset every connection without a word."""
         for client in tuple(self._clients):

@@ -161,9 +161,12 @@ def catch_up(found: CatchUp) -> None:
     )
 
 
-def marks(runs: Sequence[Figures]) -> None:
+def marks(runs: Sequence[Figures], catch_ups: Sequence[CatchUp]) -> None:
     """Each mark that was measured, and whether it is met."""
     judged = [verdict for f in runs for verdict in _verdicts(f)]
+    judged += [
+        (f"overruns in catch-up, {each.site.type}", each.overruns, 0.0) for each in catch_ups
+    ]
     if judged:
         say("\nMarks")
     for text, value, limit in judged:

@@ -291,3 +291,15 @@ async def test_retained_topics_go_out_again_on_each_connection() -> None:
         broker.retained.clear()
         broker.cut()
         await until(lambda: topic in broker.retained)
+
+
+async def test_announcement_longer_than_the_broker_takes_is_named_and_cuts_nothing() -> None:
+    platform = Platform()
+    async with broker_with(platform, maximum_packet_bytes=2000) as broker:
+        async with delivering(backlog(), broker.url, StillClock()) as delivery:
+            delivery.announce(DIALECT.topic("schema", "tk101"), b"x" * 3000)
+            async with asyncio.timeout(10):
+                await delivery.drained()
+            assert "announcement_refused" in delivery.reasons()
+        assert broker.connections == 1
+    assert platform.seqs("tk101") == NUMBERS

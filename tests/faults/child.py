@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -15,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 10.0
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 class StageError(Exception):
@@ -37,6 +40,7 @@ class Child:
                 stderr=sink,
                 cwd=ROOT,
                 start_new_session=True,
+                preexec_fn=_die_with_the_stage,
             )
 
     @property
@@ -103,6 +107,11 @@ class Child:
         """The end of what it wrote to stderr."""
         text = self._errors.read_text(errors="replace") if self._errors.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
+
+
+def _die_with_the_stage() -> None:
+    """In the child: be killed when the stage is, so that nothing is left behind (prctl(2))."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def module(name: str, *options: object) -> list[str]:

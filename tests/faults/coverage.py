@@ -17,8 +17,8 @@ EDGE_NS = 2_000_000
 """Civil times carry microseconds, and this machine's clock may be slewed during a run."""
 FRESH_NS = 30_000_000_000
 COUNT_SLACK = 0.05
-ONE_POLL = 1.25
-"""A poll may be up to a quarter of an interval from its place."""
+ONE_POLL = 1.5
+"""A poll may be late, and its reply too: half an interval more is no lie."""
 
 Times = dict[tuple[str, ...], list[int]]
 

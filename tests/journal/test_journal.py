@@ -324,6 +324,19 @@ def test_files_are_for_this_user_alone(path: Path, clock: Clock) -> None:
         assert stat.S_IMODE(found.stat().st_mode) == want, found
 
 
+def test_a_journal_of_another_gateway_is_refused_by_name(path: Path, clock: Clock) -> None:
+    close(open_journal(small(path), clock))
+    with pytest.raises(JournalError, match="belongs to gateway"):
+        Journal.open(
+            small(path),
+            gateway="other",
+            schema=b"",
+            clock=clock,
+            boot="b" * 32,
+            config="c" * 16,
+        )
+
+
 def test_a_newer_format_is_refused_and_nothing_is_touched(path: Path, clock: Clock) -> None:
     journal = open_journal(small(path), clock)
     put(journal)
@@ -434,3 +447,18 @@ async def test_close_commits_what_waits(path: Path) -> None:
     assert again.recovered.clean
     assert seqs(entries(again, Lane.DATA)) == [1, 2, 3, 4, 5]
     await again.close(clean=True)
+
+
+def test_a_clock_that_was_set_back_does_not_stretch_what_was_watched(
+    path: Path, clock: Clock
+) -> None:
+    journal = open_journal(small(path), clock)
+    for time_ns in (5000, 1000, 2000):
+        journal.append(Lane.DATA, "s", b"x", time_ns=time_ns, readings=1, covers=True)
+    commit(journal)
+    journal.mark({(Lane.DATA, "s"): 3000})
+    commit(journal)
+    close(journal, clean=False)
+    again = open_journal(small(path), clock)
+    assert again.recovered.streams[Lane.DATA, "s"].covered_to_ns == 3000
+    close(again)
