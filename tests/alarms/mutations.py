@@ -19,9 +19,7 @@ _ALARMS = "gateway/alarms.py"
 _FILE = "gateway/alarm_file.py"
 _ANNUNCIATOR = "gateway/annunciator.py"
 _LIMITS = "tests/alarms/test_limits.py::"
-_SLOW = _LIMITS + "test_alarms_change_exactly_when_the_slow_model_says"
 _TOLD = "tests/alarms/test_annunciator.py::"
-_POWER = _TOLD + "test_no_alarm_is_lost_or_raised_twice_whatever_the_power_does"
 _WHOLE = "tests/alarms/test_line.py::"
 
 MUTATIONS = [
@@ -44,42 +42,42 @@ MUTATIONS = [
         _ALARMS,
         "            self.since_ns += mono_ns - self.frozen_ns\n",
         "",
-        _SLOW,
+        _LIMITS + "test_no_delay_runs_while_quality_is_bad",
     ),
     Mutation(
         "an alarm clears inside its dead band",
         _ALARMS,
         "        edge = self.back if was else self.value\n",
         "        edge = self.value\n",
-        _SLOW,
+        _LIMITS + "test_the_limit_itself_raises_and_only_a_value_behind_the_dead_band_clears",
     ),
     Mutation(
         "a delay is not begun anew when the value came back",
         _ALARMS,
         "            self.beyond, self.since_ns = beyond, mono_ns\n",
         "            self.beyond = beyond\n",
-        _SLOW,
+        _LIMITS + "test_a_value_must_stay_beyond_for_the_whole_on_delay",
     ),
     Mutation(
         "a delay that ended unseen is forgotten",
         _ALARMS,
         "        is_over = watch.is_running and watch.due_ns < mono_ns\n",
         "        is_over = False\n",
-        _SLOW,
+        _LIMITS + "test_a_delay_that_ended_before_a_reading_counts_though_nobody_looked",
     ),
     Mutation(
         "rows in which a delay runs are not looked at",
         _ALARMS,
         "                return sorted(self._pending)\n",
         "                return ()\n",
-        _SLOW,
+        _LIMITS + "test_a_value_must_stay_beyond_for_the_whole_on_delay",
     ),
     Mutation(
         "the edges stay where they were",
         _ALARMS,
         "        self._above[place], self._below[place] = above, below\n",
         "        self._above[place] = above\n",
-        _SLOW,
+        _LIMITS + "test_the_limit_itself_raises_and_only_a_value_behind_the_dead_band_clears",
     ),
     Mutation(
         "class safety waits for its delays",
@@ -93,14 +91,14 @@ MUTATIONS = [
         _ANNUNCIATOR,
         "            await self._save()\n            waiting",
         "            waiting",
-        _POWER,
+        _TOLD + "test_an_alarm_keeps_its_id_when_the_power_goes",
     ),
     Mutation(
         "a change that was not committed is forgotten",
         _ANNUNCIATOR,
         "            return _Change(device, alarm, payload)\n",
         "            return _Change(device, alarm, payload, incarnation, seq, is_taken=True)\n",
-        _POWER,
+        _TOLD + "test_what_was_not_committed_is_said_after_the_start_under_its_id",
     ),
     Mutation(
         "a change that was committed is said again",

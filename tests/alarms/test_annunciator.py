@@ -101,6 +101,35 @@ def test_no_alarm_is_lost_or_raised_twice_whatever_the_power_does(
     assert active(gateway.said()).keys() == {"t0"}
 
 
+def test_an_alarm_keeps_its_id_when_the_power_goes() -> None:
+    disk, clock = FakeDisk(), StillClock()
+    gateway = Gateway(disk, clock)
+    gateway.read(15.0, 5.0)
+    gateway.flush()
+    gateway.commit()
+    disk.crash(random.Random(0))
+    gateway = Gateway(disk, clock)
+    gateway.read(15.0, 5.0)
+    gateway.read(5.0, 5.0)
+    gateway.flush()
+    gateway.commit()
+    assert len({alarm.id for alarm in gateway.said()}) == 1
+    assert [alarm.state.value for alarm in gateway.said()] == ["active", "cleared"]
+
+
+def test_what_was_not_committed_is_said_after_the_start_under_its_id() -> None:
+    disk, clock = FakeDisk(), StillClock()
+    gateway = Gateway(disk, clock)
+    gateway.read(15.0, 5.0)
+    gateway.flush()
+    (lost,) = gateway.alarms._changes
+    disk.crash(random.Random(0))
+    gateway = Gateway(disk, clock)
+    gateway.flush()
+    gateway.commit()
+    assert [alarm.id for alarm in gateway.said()] == [lost.alarm.id]
+
+
 def test_what_was_committed_is_not_said_again_after_a_start() -> None:
     disk, clock = FakeDisk(), StillClock()
     gateway = Gateway(disk, clock)

@@ -96,6 +96,12 @@ def test_a_delay_ends_on_time_when_no_reading_comes() -> None:
     assert line.wait(25) == ["t0 high cleared 25"]
 
 
+def test_a_delay_that_ended_before_a_reading_counts_though_nobody_looked() -> None:
+    line = Line([Limit(HIGH, 10, on_delay_ns=10)])
+    line.read(1, 11.0)
+    assert line.read(30, 5.0) == ["t0 high active 11", "t0 high cleared 30"]
+
+
 def test_an_alarm_is_frozen_while_quality_is_bad() -> None:
     line = Line([Limit(HIGH, 10)])
     line.read(1, 11.0)
