@@ -8,11 +8,13 @@ together cover all time. Pure: it takes times and returns what to write, in orde
   again every `ANNOUNCE_S` with the same id and closed when readings return.
 * Polls that gave nothing between two good ones become one closed gap.
 * The first word of a stream in an incarnation is its ``not_running`` gap.
+* A device that goes leaves a closed ``config_removed`` gap; one whose configuration
+  changed has one from the last reading before to the first word after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -52,14 +54,20 @@ class Coverage:
         gap_id: Callable[[], str],
         before: Before | None,
         start_ns: int,
+        *,
+        changed: bool = False,
     ) -> None:
-        """gap_id: a new id each call. start_ns: since when the device is to be watched."""
+        """gap_id: a new id each call. start_ns: since when the device is to be watched.
+
+        changed: it was watched up to ``start_ns`` under another configuration.
+        """
         self.device = device
         self.covered_to_ns = start_ns
         """Up to when readings or closed gaps cover the device."""
         self._blocks = blocks
         self._gap_id = gap_id
         self._before = before
+        self._changed = changed
         self._begun = False
         self._device_outage: _Outage | None = None
         self._block_outages: dict[tuple[int, tuple[int, ...]], _Outage] = {}
@@ -152,6 +160,33 @@ class Coverage:
                 due.append(outage.gap)
         return due
 
+    def end(self, now_ns: int, removed: Sequence[str] | None = None) -> Sequence[Gap]:
+        """The last words: nothing stays open, and ``removed`` is not watched any more.
+
+        removed: names of tags; None: the whole device. Without any, `covered_to_ns` says
+        from where whoever watches the rest has to account for it.
+        """
+        owes_more = not self._begun and (self._before is not None or self._changed)
+        since_ns = now_ns if owes_more else min(self.covered_to_ns, now_ns)
+        gaps = [*self._begin(now_ns), *self._ends(now_ns)]
+        if self._device_outage is not None:
+            since_ns = now_ns
+        self.covered_to_ns = since_ns
+        if removed is None or removed:
+            gaps.append(self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns, removed))
+        return gaps
+
+    def _ends(self, now_ns: int) -> Iterator[Gap]:
+        """Everything that is open or pending, closed at ``now_ns``."""
+        for outage in (self._device_outage, *self._block_outages.values()):
+            if outage is not None:
+                yield _closed(outage, now_ns)
+        for block in self._blocks:
+            cause, missed = self._skipped.get(id(block), (Cause.POLL_OVERRUN, 0))
+            if missed and id(block) in self._last_ns:
+                gap = self._gap(cause, self._last_ns[id(block)], now_ns, missed)
+                yield replace(gap, tags=tuple(tag.name for tag in block.tags))
+
     def _begin(self, now_ns: int) -> Iterator[Gap]:
         """The first words of the stream in this incarnation."""
         if self._begun:
@@ -159,21 +194,32 @@ class Coverage:
         self._begun = True
         before = self._before
         if before is None:
+            if self._changed:
+                since_ns = min(self.covered_to_ns, now_ns)
+                yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
             self.covered_to_ns = now_ns
             return
         if before.torn is not None:
             yield before.torn
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
-        gap = self._gap(
-            cause, min(since_ns, now_ns), now_ns, self._due_between(since_ns, now_ns)
-        )
-        yield replace(gap, exact=False, after=(before.incarnation, before.seq))
+        gap = self._bounded(cause, min(since_ns, now_ns), now_ns)
+        yield replace(gap, after=(before.incarnation, before.seq))
         self.covered_to_ns = now_ns
 
-    def _due_between(self, from_ns: int, to_ns: int) -> int:
+    def _bounded(
+        self, cause: Cause, from_ns: int, to_ns: int, tags: Collection[str] | None = None
+    ) -> Gap:
+        """A closed gap that counts what can have been due at most; None: of every tag."""
         seconds = max(0, to_ns - from_ns) / 1e9
-        return sum(len(b.tags) * (1 + int(seconds / b.interval_s)) for b in self._blocks)
+        count = sum(
+            1 + int(seconds / block.interval_s)
+            for block in self._blocks
+            for tag in block.tags
+            if tags is None or tag.name in tags
+        )
+        gap = self._gap(cause, from_ns, to_ns, count)
+        return replace(gap, exact=False, tags=None if tags is None else tuple(tags))
 
     def _skipped_readings(self) -> int:
         count = sum(readings for _, readings in self._skipped.values())

@@ -89,6 +89,11 @@ class Division:
         self.refused.difference_update(pieces or ())
         return None if pieces is None else whole
 
+    def retire(self, whole: Block[Any]) -> None:
+        """From now on neither ``whole`` nor any piece of it is current."""
+        self._pieces[whole] = set()
+        self.refused.discard(whole)
+
     def drop(self, block: Block[Any]) -> None:
         """Forget a replaced piece for good; nothing is queued for it any more."""
         self._places.pop(block, None)

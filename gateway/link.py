@@ -15,13 +15,14 @@ Who is slowed down, and by how much:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import structlog
 
 from gateway.clock import Clock
+from gateway.config import LinkConfig
 from gateway.division import Division
 from gateway.driver import Driver
 from gateway.errors import (
@@ -41,6 +42,8 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _UNREACHABLE = (ConnectError, LinkTimeoutError)
 REFUSED_PAUSE_S = 60.0
 """How often a refused block is tried again."""
+LOOK_S = 1.0
+"""Longest sleep of a connection: what was added meanwhile may be due earlier."""
 
 
 class Sink(Protocol):
@@ -112,6 +115,27 @@ class Link:
         self._down_since: float | None = None
         self._busy: dict[Driver[Any], float] = {}
 
+    def amend(
+        self, config: LinkConfig, gone: Collection[str], blocks: Sequence[Block[Any]]
+    ) -> None:
+        """Read ``blocks`` in place of those of the devices ``gone``; all others go on.
+
+        Where the drivers `can_adopt`. From here on the sink hears nothing of what is gone.
+        """
+        for driver in self._drivers:
+            driver.adopt(config)
+        for block in self._blocks:
+            if block.device in gone:
+                self._division.retire(block)
+        stay = [block for block in self._blocks if block.device not in gone]
+        self._blocks = [*stay, *blocks]
+        kept = {name: known for name, known in self._devices.items() if name not in gone}
+        self._devices = kept | {name: _device(name, blocks) for name in _names(blocks)}
+        self._has_safety = any(block.tag_class == TagClass.SAFETY for block in self._blocks)
+        for block in blocks:
+            self._schedule.add(Slot(self._clock.monotonic(), block))
+        self._wakeup.set()
+
     async def run(self) -> None:
         """Run until cancelled; `LinkError` and `DeviceError` are survived here."""
         self._schedule = Schedule(self._blocks, self._clock.monotonic())
@@ -178,7 +202,11 @@ class Link:
             if slot is None:
                 await self._given_back()
                 continue
+            soon = self._clock.monotonic() + LOOK_S
             try:
+                if slot.run_at > soon:
+                    await self._clock.sleep_until(soon)
+                    continue
                 await self._clock.sleep_until(slot.run_at)
                 answered = await self._turn(driver, slot)
             finally:
@@ -216,9 +244,9 @@ class Link:
     async def _turn(self, driver: Driver[Any], slot: Slot) -> bool:
         """Poll one block, or let it rest; False when the connection has to be opened again."""
         now, block = self._clock.monotonic(), slot.block
-        device = self._devices[block.device]
         if not self._division.is_current(block):
             return True
+        device = self._devices[block.device]
         if missed := skip(slot, now):
             self._missed(block, Cause.POLL_OVERRUN, missed)
         if device.silent and now < device.ask_at:
@@ -233,22 +261,26 @@ class Link:
 
     async def _read(self, driver: Driver[Any], slot: Slot, device: _Device) -> bool:
         block = slot.block
+        outcome: Batch | DeviceError
         try:
             with self._calling(driver):
-                batch = await driver.read(block)
-        except DeviceSilentError as error:
-            self._missed(block, error.cause)
-            slot.due += block.interval_s
-            self._silent(block.device, device, error)
-            return False
+                outcome = await driver.read(block)
         except DeviceError as error:
+            outcome = error
+        is_silent = isinstance(outcome, DeviceSilentError)
+        if not self._division.is_current(block):
+            return not is_silent  # its device went while it was asked
+        if isinstance(outcome, DeviceSilentError):
+            self._missed(block, outcome.cause)
+            self._silent(block.device, device, outcome)
+        elif isinstance(outcome, DeviceError):
             self._answered(block.device, device)
-            self._refused(slot, error)
+            self._refused(slot, outcome)
         else:
             self._answered(block.device, device)
-            self._accepted(slot, batch)
+            self._accepted(slot, outcome)
         slot.due += block.interval_s
-        return True
+        return not is_silent
 
     def _accepted(self, slot: Slot, batch: Batch) -> None:
         self._sink.readings(self._division.in_whole(batch))

@@ -181,6 +181,11 @@ class MqttPublisher:
         sent = self._pipe.publish(topic, payload, qos, self._tokens, retain=retain)
         return self._tokens if sent else None
 
+    def change(self, settings: MqttSettings) -> None:
+        """Give the connection up and go on with ``settings``."""
+        self._settings = settings
+        self.reconnect(0.0)
+
     def reconnect(self, pause_s: float) -> None:
         """Drop the connection and open a new one not before ``pause_s`` from now."""
         self._pause_s = pause_s

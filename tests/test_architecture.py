@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.normalise": {"model"},
     "gateway.schedule": {"model"},
     "gateway.division": {"model"},
-    "gateway.link": {"clock", "division", "driver", "errors", "model", "schedule"},
+    "gateway.link": {"clock", "config", "division", "driver", "errors", "model", "schedule"},
     "gateway.planning": {"clock", "driver", "loader", "model"},
     "gateway.forecast": {"clock", "journal", "loader", "model", "planning", "record"},
     # from readings to the disk
@@ -55,8 +55,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     # the whole, and those who look at it
     "gateway.announce": WORDS
     | {"deliver", "dialects", "intake", "journal", "loader", "publisher"},
-    "gateway.health": WORDS | {"announce", "deliver", "intake", "journal", "link", "publisher"},
+    "gateway.health": WORDS
+    | {"announce", "deliver", "intake", "journal", "link", "publisher", "systemd"},
+    "gateway.systemd": set(),
     "gateway.logs": set(),
+    # a configuration that changes
+    "gateway.reload": {"config", "driver", "model", "site"},
+    "gateway.last_good": {"loader"},
+    "gateway.apply": {"clock", "errors", "last_good", "loader", "messages", "planning"}
+    | {"reload", "systemd"},
     "gateway.simulation": {"model", "normalise"},
     "gateway.agent": EVERYTHING,
     "gateway.cli": EVERYTHING,
