@@ -381,7 +381,7 @@ def mqtt_settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:
         files = TlsFiles(
             Path(tls.ca) if tls.ca else None,
             Path(tls.certificate) if tls.certificate else None,
-            tls.key.path() if tls.key else None,
+            tls.key.path if tls.key else None,
         )
     return MqttSettings(
         urls=mqtt.urls,

@@ -29,7 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.clock import Clock
-from gateway.errors import BrokerDownError
+from gateway.errors import BrokerDownError, ConfigError
 from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
 
 KEEPALIVE_S: Final = 30
@@ -70,13 +70,15 @@ class TlsFiles:
     ca: Path | None = None
     """Who may sign the broker's certificate; None: whom the system trusts."""
     certificate: Path | None = None
-    key: Path | None = None
+    key: Callable[[], Path] | None = None
+    """Where the key lies now; may raise `ConfigError`."""
 
     def context(self) -> _TlsContext:
         """TLS 1.2 or newer, certificate and host name checked.
 
         Raises:
             OSError: A file cannot be read, or is no certificate or key.
+            ConfigError: Nobody says where the key lies.
         """
         # Of this protocol, certificate and host name are checked by default.
         context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -86,7 +88,7 @@ class TlsFiles:
         else:
             context.load_verify_locations(self.ca)
         if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key)
+            context.load_cert_chain(self.certificate, self.key and self.key())
         return context
 
 
@@ -204,7 +206,8 @@ class MqttPublisher:
         will = None if self._will is None else self._will()
         try:
             await asyncio.to_thread(pipe.connect, self._credentials(), will)
-        except BrokerDownError as error:
+        except (BrokerDownError, ConfigError) as error:
+            # A secret that is not there yet keeps us from this connection, not from running.
             return Lost(None, str(error))
         except asyncio.CancelledError:
             pipe.abandon()

@@ -9,7 +9,7 @@ tags itself: it is polled on, in its phase, on its connection, under its seq. A 
 a kept device stays and is amended, if its driver can; any other link of which something
 changed is stopped and started. Labels and limits change nothing about polling.
 
-Laws, each held by a test in ``tests/test_reload.py``
+Laws, each held by a test in ``tests/living/test_reload.py``
     * Between a site and itself there is no difference.
     * Each device of either site is kept, changed, removed or added, and exactly one.
     * Backwards, what was added is removed and what was removed is added.

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.model": set(),
     "gateway.errors": {"model"},  # for a type only
     "gateway.clock": {"model"},  # for the stamp it gives
+    "gateway.clock_state": {"clock", "systemd"},
     # what a person writes
     "gateway.messages": set(),
     "gateway.notation": {"model"},

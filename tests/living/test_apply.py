@@ -21,9 +21,11 @@ from gateway.dialects import wire
 from gateway.driver import Simulation
 from gateway.last_good import ConfigFiles, copy_of, find
 from gateway.loader import inspect
+from gateway.simulation import packets
 from gateway.simulation.broker import Broker
 from tests.cli_stage import end, start, tidegate
 
+READ_CONNECT = packets.read_connect
 PUMP = "{name: pump, tags: [{name: flow, address: sine/60, range: [0, 12]}]}"
 FAN = "{name: fan, tags: [{name: speed, address: ramp/60}]}"
 COD = "{name: cod, tags: [{name: cod, address: ramp/60, type: float32}]}"
@@ -402,3 +404,33 @@ async def test_without_a_copy_last_good_ends_with_78_and_says_so(
     )
     assert ended.code == 78
     assert "no last good configuration" in ended.err
+
+
+async def test_a_credential_is_read_at_each_connection_and_one_that_is_missing_stops_nothing(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords: list[bytes | None] = []
+
+    def read_connect(body: bytes) -> packets.Connect:
+        connect = READ_CONNECT(body)
+        passwords.append(connect.password)
+        return connect
+
+    monkeypatch.setattr(packets, "read_connect", read_connect)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    secret = "root: park, username: gw, password: {credential: mqtt-password}"
+    stage.write(PUMP, head=stage.head.replace("root: park", secret))
+    platform = stage.platform
+    async with running(stage) as agent:
+        async with asyncio.timeout(10):
+            while agent.backlog() < 5:
+                await asyncio.sleep(0.05)
+        assert not passwords
+        (tmp_path / "mqtt-password").write_text("first\n")
+        await platform.until(lambda: platform.records("pump"))
+        (tmp_path / "mqtt-password").write_text("second\n")
+        platform.broker.cut()
+        await platform.until(lambda: len(passwords) == 2)
+    assert passwords == [b"first", b"second"]
+    seqs = {record.seq for record in platform.records("pump")}
+    assert seqs == set(range(1, max(seqs) + 1))
