@@ -10,11 +10,9 @@ changes nothing; it is named on systemd's status, on the ``status`` topic and in
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -28,9 +26,6 @@ from gateway.reload import Difference, difference
 from gateway.systemd import sd_notify
 
 log = structlog.get_logger()
-
-YIELD_S: Final = 0.0005
-"""How long the thread that reads may keep the interpreter while a poll waits for it."""
 
 
 class Refusal(NamedTuple):
@@ -130,11 +125,10 @@ class Reloader:
         Raises:
             ConfigError: It has mistakes.
         """
-        with yielding():
-            site, problems = self._files.read()
-            if site is None:
-                raise WrongConfigError(problems)
-            return site, plan_site(site, self._clock), difference(self._line.site, site)
+        site, problems = self._files.read()
+        if site is None:
+            raise WrongConfigError(problems)
+        return site, plan_site(site, self._clock), difference(self._line.site, site)
 
     async def _keep(self) -> None:
         try:
@@ -150,21 +144,6 @@ class Reloader:
             log.error("configuration mistake", place=place, error=message)
         log.error("configuration not applied", mistakes=len(why.mistakes))
         self._line.refuse(why, text(code, language(), first=why.first))
-
-
-@contextmanager
-def yielding() -> Iterator[None]:
-    """Let the event loop have the interpreter soon, whatever this thread computes.
-
-    Each system call of a poll gives the interpreter up; with the usual 5 ms until it
-    comes back a link of forty requests would miss its grid.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(YIELD_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
 
 
 def merged(old: PlannedLink, new: PlannedLink, found: Difference) -> PlannedLink:

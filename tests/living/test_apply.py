@@ -158,6 +158,7 @@ async def test_a_neighbour_goes_and_another_comes_and_a_device_misses_nothing(
         seen = len(platform.records("pump"))
         await platform.until(lambda: len(platform.records("pump")) > seen + 3)
     assert (event["added"], event["removed"], event["changed"]) == (["cod"], ["fan"], [])
+    assert {name for r in platform.records("cod") for name in r.values or ()} == {"cod"}
     records = platform.records("pump")
     assert [record.seq for record in records] == list(range(1, len(records) + 1))
     assert not platform.gaps("pump")
@@ -434,3 +435,35 @@ async def test_a_credential_is_read_at_each_connection_and_one_that_is_missing_s
     assert passwords == [b"first", b"second"]
     seqs = {record.seq for record in platform.records("pump")}
     assert seqs == set(range(1, max(seqs) + 1))
+
+
+async def test_a_device_that_comes_back_is_not_said_to_have_been_off_with_the_gateway(
+    stage: Stage,
+) -> None:
+    stage.write(PUMP, FAN)
+    platform = stage.platform
+    async with running(stage):
+        await platform.until(lambda: platform.records("fan"))
+    platform.lane.clear()
+    async with running(stage) as agent:
+        await platform.until(lambda: len(platform.records("fan")) > 2)
+        stage.write(PUMP)
+        await stage.applied(agent)
+        stage.write(PUMP, FAN)
+        await stage.applied(agent)
+        seen = len(platform.records("fan"))
+        await platform.until(lambda: len(platform.records("fan")) > seen + 2)
+    causes = [gap.cause for gap in platform.gaps("fan")]
+    assert causes == ["not_running_clean", "config_removed"]
+
+
+async def test_other_settings_of_the_journal_hold_from_the_reload_on(stage: Stage) -> None:
+    stage.write(PUMP)
+    async with running(stage) as agent:
+        await stage.platform.until(lambda: stage.platform.records("pump"))
+        stage.write(PUMP, head=stage.head.replace("commit: 20ms", "commit: 30ms"))
+        event = await stage.applied(agent)
+        assert agent._journal is not None
+        assert agent._journal._settings.commit_s == 0.03
+    assert (event["added"], event["changed"], event["removed"]) == ([], [], [])
+    assert not stage.platform.gaps("pump")
