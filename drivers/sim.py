@@ -55,6 +55,7 @@ class SimDriver(Driver[Normaliser]):
     """Answers every block at once; ``online = False`` breaks the link."""
 
     Link = SimLink
+    can_adopt = True
 
     @classmethod
     def address(cls, tag: TagConfig, device: DeviceConfig, link: LinkConfig) -> Wave:
@@ -72,6 +73,9 @@ class SimDriver(Driver[Normaliser]):
     def __init__(self, link: LinkConfig, clock: Clock) -> None:
         self._clock = clock
         self.online = True
+
+    def adopt(self, link: LinkConfig) -> None:
+        """Any block can be read at any time."""
 
     def plan(self, tags: Sequence[Tag]) -> Sequence[Block[Normaliser]]:
         """One block per device and interval."""

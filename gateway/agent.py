@@ -12,30 +12,37 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from gateway import logs
 from gateway.alarm_file import AlarmFile
 from gateway.alarms import Limit, limits_of
 from gateway.announce import VERSION, Announcer
 from gateway.annunciator import Annunciator
+from gateway.apply import Refusal, Reloader, merged
 from gateway.clock import Clock
-from gateway.config import MqttConfig
+from gateway.config import Config, MqttConfig
 from gateway.deliver import Delivery
 from gateway.dialects.json import JsonDialect
 from gateway.errors import JournalError
-from gateway.health import Health, sd_notify
-from gateway.intake import Intake
+from gateway.health import Health
+from gateway.intake import GATEWAY_STREAM, Intake
 from gateway.journal import Journal, Settings
 from gateway.journal.files import DiskFiles
 from gateway.lane import Policy
+from gateway.last_good import ConfigFiles
 from gateway.link import Link
 from gateway.loader import Site
 from gateway.model import Block, Event, Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles
 from gateway.planning import PlannedLink, plan_site
 from gateway.record import Encoder, encode_schema, layout_of
+from gateway.reload import Difference
+from gateway.systemd import sd_notify
 
 log = structlog.get_logger()
 
@@ -49,13 +56,25 @@ GOODBYE_S = 0.05
 class Agent:
     """One gateway, from its configuration to its last breath."""
 
-    def __init__(self, site: Site, clock: Clock) -> None:
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        files: ConfigFiles | None = None,
+        refused: Refusal | None = None,
+    ) -> None:
         """Plans every link.
+
+        files: where ``site`` was read, and will be read again on `reload`. refused: why
+        ``site`` is a copy that stands in for what lies there now.
 
         Raises:
             ConfigError: A plan does not hold.
         """
         self._site = site
+        self._files = files
+        self._refused = refused
+        self._reload_wanted = asyncio.Event()
         self._clock = clock
         self._planned = plan_site(site, clock)
         self._mqtt = mqtt_settings(site.config.mqtt, site.config.gateway.id)
@@ -69,6 +88,10 @@ class Agent:
     def stop(self) -> None:
         """Stop in order; a second call changes nothing."""
         self._stopping.set()
+
+    def reload(self) -> None:
+        """Read the configuration again and apply what differs."""
+        self._reload_wanted.set()
 
     async def run(self) -> None:
         """Run until `stop`.
@@ -115,7 +138,8 @@ class Agent:
         gc.freeze()
         sd_notify("READY=1")
         async with asyncio.TaskGroup() as tasks:
-            links = [tasks.create_task(link.run()) for link in line.links]
+            line.start(tasks)
+            reloads = [tasks.create_task(work) for work in self._reloading(line)]
             rest = [
                 tasks.create_task(line.delivery.run()),
                 tasks.create_task(line.health.run()),
@@ -123,12 +147,18 @@ class Agent:
             ]
             await self._stopping.wait()
             sd_notify("STOPPING=1")
-            for task in links:
-                task.cancel()
-            await asyncio.wait(links) if links else None
+            await cancelled(reloads)
+            await line.halt(line.links)
             await line.end()
             for task in rest:
                 task.cancel()
+
+    def _reloading(self, line: Line) -> list[Coroutine[Any, Any, None]]:
+        """The task that serves `reload`, where it is known what to read."""
+        if self._files is None:
+            return []
+        reloader = Reloader(self._files, line, self._clock, self._reload_wanted)
+        return [reloader.run(self._refused)]
 
 
 class Line:
@@ -143,26 +173,24 @@ class Line:
         clock: Clock,
     ) -> None:
         self._journal = journal
-        self._site = site
+        self._clock = clock
+        self.site = site
         mqtt = site.config.mqtt
         blocks = [block for link in planned for block in link.blocks]
-        devices: dict[str, list[Block[object]]] = {}
-        for block in blocks:
-            devices.setdefault(block.device, []).append(block)
-        encoder = Encoder(clock.boot_id(), blocks, [layout_of(block) for block in blocks])
+        encoder = encoder_of(blocks, clock)
         self._blocks = blocks
         file = AlarmFile(DiskFiles(), Path(site.config.journal.path))
         self.alarms = Annunciator(journal, encoder, clock, file)
-        self.intake = Intake(journal, encoder, clock, devices, self.alarms)
-        self.links = [
-            Link(link.site.config.name, link.drivers, link.blocks, self.intake, clock)
-            for link in planned
-        ]
+        self.intake = Intake(journal, encoder, clock, by_device(blocks), self.alarms)
+        self._planned = {plan.site.config.name: plan for plan in planned}
+        self.links = {name: self._link(plan) for name, plan in self._planned.items()}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running: dict[Link, asyncio.Task[None]] = {}
         dialect = JsonDialect(mqtt.root, site.config.gateway.id)
         self.publisher = MqttPublisher(
             settings,
             clock,
-            credentials=lambda: mqtt_credentials(mqtt),
+            credentials=lambda: mqtt_credentials(self.site.config.mqtt),
             will=lambda: self._announcer.will(),
         )
         self._announcer = Announcer(
@@ -173,18 +201,15 @@ class Line:
             self.publisher,
             dialect,
             clock,
-            policy=Policy(
-                accept_no_subscribers=mqtt.no_subscribers == "accept",
-                accept_v3_acknowledgements=mqtt.accept_v3_acknowledgements,
-            ),
+            policy=policy_of(mqtt),
             window=mqtt.window,
             on_open=lambda _: self.health.opened(),
         )
-        timeouts = {
-            link: plan.longest_timeout_s for link, plan in zip(self.links, planned, strict=True)
+        self._timeouts = {
+            self.links[name]: plan.longest_timeout_s for name, plan in self._planned.items()
         }
         self.health = Health(
-            timeouts,
+            self._timeouts,
             journal,
             self.intake,
             self.delivery,
@@ -193,8 +218,103 @@ class Line:
             clock,
         )
 
+    def _link(self, plan: PlannedLink) -> Link:
+        name = plan.site.config.name
+        return Link(name, plan.drivers, plan.blocks, self.intake, self._clock)
+
     def _connection(self) -> int:
         return self.publisher.status.connection
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Let every link run, here and later, in ``tasks``."""
+        self._tasks = tasks
+        for link in self.links.values():
+            self._running[link] = tasks.create_task(link.run())
+
+    async def halt(self, names: Iterable[str]) -> None:
+        """Stop these links for good and close their connections."""
+        links = [self.links.pop(name) for name in list(names)]
+        for link in links:
+            self._timeouts.pop(link)
+        await cancelled([self._running.pop(link) for link in links])
+
+    async def change(
+        self, site: Site, planned: Sequence[PlannedLink], found: Difference
+    ) -> None:
+        """Run by ``site`` from now on; what is kept goes on undisturbed.
+
+        Between the links that stop and those that start there is one step without a
+        pause, in which blocks, records and announcements become those of ``site``.
+        """
+        await self.halt(found.stopped)
+        old, self._planned = self._planned, {}
+        for plan in planned:
+            name = plan.site.config.name
+            stays = name not in found.started
+            self._planned[name] = merged(old[name], plan, found) if stays else plan
+        self._exchange(site, found)
+        before, self.site = self.site, site
+        self._retune(before.config, site.config)
+        self._say_changed(before, found)
+
+    def _exchange(self, site: Site, found: Difference) -> None:
+        """From here on the blocks are those now planned: of records, links and watch."""
+        blocks = [block for plan in self._planned.values() for block in plan.blocks]
+        schema = encode_schema([layout_of(block) for block in blocks])
+        self._journal.use_schema(schema, site.fingerprint)
+        fresh = found.added | found.changed
+        devices = {name: its for name, its in by_device(blocks).items() if name in fresh}
+        gone = found.removed | found.changed
+        self.intake.change(encoder_of(blocks, self._clock), gone, devices)
+        self.alarms.use(blocks, limits(site))
+        for change in found.amended:
+            plan = self._planned[change.link]
+            its = [block for block in plan.blocks if block.device in change.fresh]
+            self.links[change.link].amend(plan.site.config, change.gone, its)
+            self._timeouts[self.links[change.link]] = plan.longest_timeout_s
+        for name in found.started:
+            self._begin_link(name)
+
+    def _begin_link(self, name: str) -> None:
+        link = self.links[name] = self._link(self._planned[name])
+        self._timeouts[link] = self._planned[name].longest_timeout_s
+        if self._tasks is not None:
+            self._running[link] = self._tasks.create_task(link.run())
+
+    def _retune(self, before: Config, now: Config) -> None:
+        """Everything but the links, as far as it differs."""
+        journal, mqtt = now.journal, now.mqtt
+        if journal != before.journal:
+            self._journal.tune(
+                commit_s=journal.commit,
+                memory=journal.memory,
+                retain_settled_s=journal.retain_settled,
+            )
+        if mqtt != before.mqtt:
+            self.delivery.change(policy_of(mqtt), mqtt.window)
+            self.publisher.change(mqtt_settings(mqtt, now.gateway.id))
+        if now.log != before.log:
+            logs.configure(now.log.level, now.log.format)
+
+    def _say_changed(self, before: Site, found: Difference) -> None:
+        """Tell everybody that ``site`` runs, and what that changed."""
+        names = {
+            "added": sorted(found.added),
+            "changed": sorted(found.changed),
+            "removed": sorted(found.removed),
+        }
+        counts = {word: len(devices) for word, devices in names.items()}
+        fingerprint = self.site.fingerprint
+        log.info("configuration applied", config=fingerprint, **counts, kept=len(found.kept))
+        fields = {"config": fingerprint, "previous": before.fingerprint, **names}
+        self.intake.event(Event("config_applied", fields))
+        self._announcer.change(self.site)
+        self._announcer.schemas(self.delivery)
+        self._announcer.status(self.delivery, *self.health.state())
+
+    def refuse(self, why: Refusal | None, told: str) -> None:
+        """Say that another configuration was to run; None: all is well again."""
+        self.health.config(() if why is None else why.reasons, told)
 
     def begin(self) -> None:
         """Say that the gateway has started."""
@@ -203,20 +323,23 @@ class Line:
             "started",
             version=VERSION,
             incarnation=self._journal.incarnation,
-            config=self._site.fingerprint,
+            config=self.site.fingerprint,
             links=len(self.links),
             clean=recovered.clean,
             first_start=recovered.first_start,
         )
-        self.alarms.start(self._blocks, limits(self._site))
+        self.alarms.start(self._blocks, limits(self.site))
         self.intake.start()
         fields = {
             "version": VERSION,
-            "config": self._site.fingerprint,
+            "config": self.site.fingerprint,
             "clean": recovered.clean,
             "quarantined": list(recovered.quarantined),
         }
         self.intake.event(Event("start", fields))
+        known = {device.name for link in self.site.links for device in link.config.devices}
+        earlier = {device for _, device in recovered.streams} - known - {GATEWAY_STREAM}
+        self._announcer.forget(self.delivery, sorted(earlier))
         self._announcer.schemas(self.delivery)
 
     async def end(self) -> None:
@@ -254,6 +377,35 @@ def limits(site: Site) -> dict[tuple[str, str], tuple[Limit, ...]]:
     }
 
 
+async def cancelled(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel ``tasks`` and return when they have ended."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def by_device(blocks: Iterable[Block[object]]) -> dict[str, list[Block[object]]]:
+    """The blocks of each device."""
+    found: dict[str, list[Block[object]]] = {}
+    for block in blocks:
+        found.setdefault(block.device, []).append(block)
+    return found
+
+
+def encoder_of(blocks: Sequence[Block[object]], clock: Clock) -> Encoder:
+    """What writes the records of ``blocks``, in the order of their schema."""
+    return Encoder(clock.boot_id(), blocks, [layout_of(block) for block in blocks])
+
+
+def policy_of(mqtt: MqttConfig) -> Policy:
+    """What counts as delivered."""
+    return Policy(
+        accept_no_subscribers=mqtt.no_subscribers == "accept",
+        accept_v3_acknowledgements=mqtt.accept_v3_acknowledgements,
+    )
+
+
 def mqtt_settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:
     """How to reach the brokers that the configuration names."""
     tls = mqtt.tls
@@ -262,7 +414,7 @@ def mqtt_settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:
         files = TlsFiles(
             Path(tls.ca) if tls.ca else None,
             Path(tls.certificate) if tls.certificate else None,
-            tls.key.path() if tls.key else None,
+            tls.key.path if tls.key else None,
         )
     return MqttSettings(
         urls=mqtt.urls,
@@ -283,15 +435,14 @@ def mqtt_credentials(mqtt: MqttConfig) -> Credentials | None:
     return Credentials(mqtt.username, mqtt.password.read() if mqtt.password else None)
 
 
-async def run(site: Site) -> None:
-    """Run the agent until SIGTERM or SIGINT.
+async def run(agent: Agent) -> None:
+    """Run the agent until SIGTERM or SIGINT; SIGHUP reads its configuration again.
 
     Raises:
-        ConfigError: A plan does not hold.
         JournalError: The journal cannot be opened.
     """
-    agent = Agent(site, Clock())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
+    loop.add_signal_handler(signal.SIGHUP, agent.reload)
     await agent.run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -46,6 +46,7 @@ class Announcer:
         self._connection = connection
         self._clock = clock
         self._started = clock.monotonic()
+        self._devices_said: set[str] = set()
         self._said: tuple[str, tuple[str, ...], int] | None = None
 
     def will(self) -> tuple[str, bytes]:
@@ -59,8 +60,21 @@ class Announcer:
             self._said = said
             delivery.announce(self._dialect.topic("status"), self._status(state, reasons))
 
+    def change(self, site: Site) -> None:
+        """From now on ``site`` is the configuration."""
+        self._site = site
+        self._said = None
+
+    def forget(self, delivery: Delivery, devices: Iterable[str]) -> None:
+        """Take back what was said about ``devices``: they are not in the configuration."""
+        for name in devices:
+            delivery.retract(self._dialect.topic("schema", name))
+
     def schemas(self, delivery: Delivery) -> None:
-        """Say what each device's tags mean."""
+        """Say what each device's tags mean, and take back what is no longer true."""
+        names = {device.name for link in self._site.links for device in link.config.devices}
+        self.forget(delivery, sorted(self._devices_said - names))
+        self._devices_said = names
         for link in self._site.links:
             tags_of: dict[str, list[Tag]] = {}
             for tag in link.tags:

@@ -1,13 +1,16 @@
 """The only place that reads the time, so tests can own it.
 
 The clock state is never guessed: it comes from ``adjtimex`` where the sandbox
-allows the call, else the clock is ``unsynced``.
+allows the call, else from the file that ``tidegate-clock`` writes (`clock_state`), else the
+clock is ``unsynced``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
+import json
 import os
 import time
 import uuid
@@ -16,6 +19,9 @@ from pathlib import Path
 from gateway.model import ClockState, Stamp
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+STATE_FILE = Path("/run/tidegate-clock/state.json")
+STATE_MAX_AGE_S = 10.0
+"""What was written longer ago says nothing: whoever writes it has stopped."""
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 _STATE_AGE_S = 1.0
@@ -40,20 +46,43 @@ class _Timex(ctypes.Structure):
 def kernel_clock_error_us() -> int | None:
     """Microseconds the kernel says its clock may be wrong; None when not synchronised.
 
-    None too where the call is forbidden (``ProtectClock=yes``).
+    Raises:
+        PermissionError: The call is forbidden (``ProtectClock=yes``).
     """
     timex = _Timex()
     libc = ctypes.CDLL(None, use_errno=True)
     state = int(libc.adjtimex(ctypes.byref(timex)))
+    if state == -1 and ctypes.get_errno() in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+        raise PermissionError("adjtimex is forbidden here")
     if state in (-1, _TIME_ERROR) or timex.status & _STA_UNSYNC:
         return None
     return int(timex.maxerror)
 
 
+def told_clock_error_us(file: Path, boot: str, now_ns: int) -> int | None:
+    """The same as ``file`` tells it, grown by what the clock may have drifted since.
+
+    None too when there is no such file, or it is not fresh or not of this ``boot``.
+    now_ns: the monotonic clock.
+    """
+    try:
+        told = json.loads(file.read_text())
+        age_s = (now_ns - told["mono_ns"]) / 1e9
+        if told["boot"] != boot or not 0 <= age_s <= STATE_MAX_AGE_S:
+            return None
+        error_us = told["error_us"]
+        return None if error_us is None else int(error_us + age_s * _WALL_DRIFT_PPM)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # nobody said anything that can be understood
+
+
 class Clock:
     """Wall time for timestamps, monotonic time for schedules."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_file: Path = STATE_FILE) -> None:
+        """state_file: what tells the clock's state where ``adjtimex`` is forbidden."""
+        self._state_file = state_file
+        self._boot = ""
         self._looked_at = float("-inf")
         self._state = ClockState.UNSYNCED
         self._bound_ms: int | None = None
@@ -84,7 +113,7 @@ class Clock:
         return Stamp(self.now_ns(), self._state, self._bound_ms)
 
     def _look(self, now: float) -> None:
-        error_us = kernel_clock_error_us()
+        error_us = self._error_us()
         if error_us is not None:
             self._state, self._bound_ms = ClockState.SYNCED, -(-error_us // 1000)
             self._synced_at, self._error_ms = now, self._bound_ms
@@ -92,6 +121,13 @@ class Clock:
             drift_ms = (now - self._synced_at) * _WALL_DRIFT_PPM / 1000
             self._state = ClockState.HOLDOVER
             self._bound_ms = self._error_ms + 1 + int(drift_ms)
+
+    def _error_us(self) -> int | None:
+        try:
+            return kernel_clock_error_us()
+        except PermissionError:
+            self._boot = self._boot or self.boot_id()
+            return told_clock_error_us(self._state_file, self._boot, self.monotonic_ns())
 
     @staticmethod
     def boot_id() -> str:

@@ -8,11 +8,13 @@ together cover all time. Pure: it takes times and returns what to write, in orde
   again every `ANNOUNCE_S` with the same id and closed when readings return.
 * Polls that gave nothing between two good ones become one closed gap.
 * The first word of a stream in an incarnation is its ``not_running`` gap.
+* A device that goes leaves a closed ``config_removed`` gap; one whose configuration
+  changed has one from the last reading before to the first word after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -121,14 +123,20 @@ class Coverage:
         gap_id: Callable[[], str],
         before: Before | None,
         start_ns: int,
+        *,
+        changed: bool = False,
     ) -> None:
-        """gap_id: a new id each call. start_ns: since when the device is to be watched."""
+        """gap_id: a new id each call. start_ns: since when the device is to be watched.
+
+        changed: it was watched up to ``start_ns`` under another configuration.
+        """
         self.device = device
         self.covered_to_ns = start_ns
         """Up to when readings or closed gaps cover the device."""
         self._blocks = {id(block): _Block(block) for block in blocks}
         self._gap_id = gap_id
         self._before = before
+        self._changed = changed
         self._begun = False
         self._outage: _Outage | None = None
         """Of the device as a whole."""
@@ -253,6 +261,29 @@ class Coverage:
                 due.append(outage.gap)
         return due
 
+    def end(self, now_ns: int, removed: Sequence[str] | None = None) -> Sequence[Gap]:
+        """The last words: nothing stays open, and ``removed`` is not watched any more.
+
+        removed: names of tags; None: the whole device. Without any, `covered_to_ns` says
+        from where whoever watches the rest has to account for it.
+        """
+        owes_more = not self._begun and (self._before is not None or self._changed)
+        since_ns = now_ns if owes_more else min(self.covered_to_ns, now_ns)
+        gaps = [*self._begin(now_ns), *self._ends(now_ns)]
+        if self._outage is not None:
+            since_ns = now_ns
+        self.covered_to_ns = since_ns
+        if removed is None or removed:
+            gaps.append(self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns, removed))
+        return gaps
+
+    def _ends(self, now_ns: int) -> Iterator[Gap]:
+        """Everything that is open or pending, closed at ``now_ns``."""
+        outages = [o for known in self._blocks.values() for o in known.outages.values()]
+        for outage in (*([self._outage] if self._outage else ()), *outages):
+            yield _closed(outage, now_ns)
+        yield from self.finish(now_ns)
+
     def finish(self, now_ns: int) -> Sequence[Gap]:
         """The gaps to write when nobody will poll any more; open ones stay open."""
         return [
@@ -263,28 +294,39 @@ class Coverage:
         ]
 
     def _begin(self, now_ns: int) -> Iterator[Gap]:
-        """The first words of the stream in this incarnation."""
+        """The first words of the stream in this incarnation, or under this configuration."""
         if self._begun:
             return
         self._begun = True
-        before, self.covered_to_ns = self._before, now_ns
+        before, covered_to_ns = self._before, self.covered_to_ns
+        self.covered_to_ns = now_ns
         if before is None:
+            if self._changed:
+                since_ns = min(covered_to_ns, now_ns)
+                yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
             return
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         if before.torn is not None and before.torn.to_ns is not None:
             since_ns = max(since_ns, before.torn.to_ns)
-        gap = self._gap(
-            cause, min(since_ns, now_ns), now_ns, self._due_between(since_ns, now_ns)
-        )
-        yield replace(gap, exact=False, after=(before.incarnation, before.seq))
+        gap = self._bounded(cause, min(since_ns, now_ns), now_ns)
+        yield replace(gap, after=(before.incarnation, before.seq))
         if before.torn is not None:
             yield before.torn
 
-    def _due_between(self, from_ns: int, to_ns: int) -> int:
+    def _bounded(
+        self, cause: Cause, from_ns: int, to_ns: int, tags: Collection[str] | None = None
+    ) -> Gap:
+        """A closed gap that counts what can have been due at most; None: of every tag."""
         seconds = max(0, to_ns - from_ns) / 1e9
-        blocks = [known.block for known in self._blocks.values()]
-        return sum(len(b.tags) * (1 + int(seconds / b.interval_s)) for b in blocks)
+        count = sum(
+            1 + int(seconds / known.block.interval_s)
+            for known in self._blocks.values()
+            for tag in known.block.tags
+            if tags is None or tag.name in tags
+        )
+        gap = self._gap(cause, from_ns, to_ns, count)
+        return replace(gap, exact=False, tags=None if tags is None else tuple(tags))
 
     def _gap(
         self,

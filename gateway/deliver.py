@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import structlog
@@ -129,6 +130,16 @@ class Delivery:
         self._repeats.append((topic, payload))
         self._flush()
 
+    def retract(self, topic: str) -> None:
+        """Let the broker forget a retained message; tried until it has said that it did."""
+        self.announce(topic, b"")
+
+    def change(self, policy: Policy, window: int) -> None:
+        """From the next connection on deliver by ``policy``, ``window`` messages in flight."""
+        self.window.resize(window)
+        for lane in self.lanes.values():
+            lane.state = replace(lane.state, policy=policy)
+
     def reasons(self) -> list[str]:
         """Why delivery is not in order, in words for the ``status`` topic."""
         found = [] if self.online else ["broker_unreachable"]
@@ -197,6 +208,8 @@ class Delivery:
             self._topics_refused[mail.topic] = reason
         else:
             self._topics_refused.pop(mail.topic, None)
+            if self._retained.get(mail.topic) == b"":
+                del self._retained[mail.topic]  # An empty message takes a retained one back.
 
     def _flush(self) -> None:
         """Send repeats, then retained topics that have something new, while there are slots.

@@ -110,6 +110,12 @@ class Division:
         self.samples.discard(sample)
         self.refused.discard(self.whole(sample))
 
+    def retire(self, whole: Block[Any]) -> None:
+        """From now on neither ``whole`` nor any piece of it is current."""
+        self._pieces[whole] = set()
+        self.refused.discard(whole)
+        self.samples -= {sample for sample in self.samples if self.whole(sample) is whole}
+
     def drop(self, block: Block[Any]) -> None:
         """Forget a replaced piece for good; nothing is queued for it any more."""
         self._places.pop(block, None)

@@ -55,6 +55,11 @@ class Driver(ABC, Generic[RequestT]):
     Device: ClassVar[type[DeviceConfig]] = DeviceConfig
     Tag: ClassVar[type[TagConfig]] = TagConfig
 
+    can_adopt: ClassVar[bool] = False
+    """Whether devices can come and go while it is connected, by `adopt`.
+
+    Without it a link is closed and opened again when one of its devices changes.
+    """
     pause_s: float = 0.0
     """Seconds the line must rest after the last `read`; the link waits, not the driver."""
 
@@ -86,6 +91,15 @@ class Driver(ABC, Generic[RequestT]):
     @abstractmethod
     def __init__(self, link: LinkConfig, clock: Clock) -> None:
         """Store; open nothing. ``link.devices`` holds the settings of each device."""
+
+    def adopt(self, link: LinkConfig) -> None:
+        """Go on with ``link``, which differs from before in its devices only.
+
+        Called where `can_adopt`, at any time, also while a `read` is under way. From now on
+        `plan` knows the new devices, and `read` takes their blocks and those of the devices
+        that stayed, on the same connection.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def plan(self, tags: Sequence[model.Tag]) -> Sequence[Block[RequestT]]:

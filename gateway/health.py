@@ -8,7 +8,6 @@ never counts: a gateway whose broker, or whose PLC, is off is healthy.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -22,6 +21,7 @@ from gateway.journal import Journal
 from gateway.link import Link
 from gateway.model import ClockState
 from gateway.publisher import Publisher
+from gateway.systemd import sd_notify
 
 log = structlog.get_logger()
 
@@ -31,20 +31,6 @@ LATEST_EVERY = 5
 LOOP_LAG_S = 5.0
 WRITER_STALL_S = 120.0
 LINK_TURNS = 3
-
-
-def sd_notify(message: str) -> None:
-    """Tell systemd ``message``; nothing happens without ``NOTIFY_SOCKET`` (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.sendto(message.encode(), socket.MSG_DONTWAIT, address)
-    except OSError as error:
-        log.warning("systemd does not listen", error=str(error))
 
 
 class Health:
@@ -71,6 +57,8 @@ class Health:
         self._ticks = 0
         self._status = ""
         self._reasons: list[str] = []
+        self._config_reasons: Sequence[str] = ()
+        self._config_text = ""
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -96,8 +84,18 @@ class Health:
             reasons.append("storage_failed")
         if self._clock.stamp().state is ClockState.UNSYNCED:
             reasons.append("clock_unsynced")
+        reasons += self._config_reasons
         serious = [reason for reason in reasons if reason != "clock_unsynced"]
         return ("degraded" if serious else "online"), reasons
+
+    def config(self, reasons: Sequence[str], text: str) -> None:
+        """What speaks against the configuration that runs, or that was to run.
+
+        reasons: words for the ``status`` topic; none: all is well. text: for people.
+        """
+        self._config_reasons, self._config_text = reasons, text
+        self._announcer.status(self._delivery, *self.state())
+        self._tell_systemd()
 
     def proof(self, loop_lag_s: float) -> Sequence[str]:
         """What speaks against feeding the watchdog; empty when all is well."""
@@ -158,6 +156,8 @@ class Health:
         why = [reason for reason in self._reasons if _is_ours_to_log(reason)]
         reasons = f" ({', '.join(why)})" if why else ""
         status = f"{broker}, {stats.unsettled_records} records to deliver{devices}{reasons}"
+        if self._config_text:
+            status = f"{self._config_text}; {status}"
         if status != self._status:
             self._status = status
             sd_notify(f"STATUS={status}")

@@ -8,7 +8,7 @@ stream as soon as it takes records again; gap records themselves wait and are ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -48,11 +48,13 @@ class _Stream:
 class _Device:
     """The coverage and rules of one device."""
 
-    def __init__(self, coverage: Coverage, blocks: Sequence[Block[Any]]) -> None:
+    def __init__(
+        self, coverage: Coverage, blocks: Sequence[Block[Any]], stream: _Stream
+    ) -> None:
         self.coverage = coverage
         self.rules = {id(block): ImageRule(block) for block in blocks}
         self.blocks = blocks
-        self.stream = _Stream(Lane.DATA, coverage.device)
+        self.stream = stream
 
     def forget(self) -> None:
         """Report every tag in full next time."""
@@ -77,14 +79,10 @@ class Intake:
         self._clock = clock
         self.alarms = alarms
         self._ids = itertools.count(1)
-        start_ns = clock.now_ns()
-        self._devices = {
-            name: _Device(
-                Coverage(name, blocks, self._gap_id, self._before(Lane.DATA, name), start_ns),
-                blocks,
-            )
-            for name, blocks in devices.items()
-        }
+        self._streams: dict[str, _Stream] = {}
+        """Of every device there was in this incarnation: a gap may wait after it has gone."""
+        self._devices: dict[str, _Device] = {}
+        self._watch(devices, clock.now_ns(), {})
         self._meta = _Stream(Lane.META, GATEWAY_STREAM)
         self.refusing = False
         """Whether the journal refuses records at present."""
@@ -106,6 +104,48 @@ class Intake:
         self._write_gap(self._meta, gap)
         if before.torn is not None:
             self._write_gap(self._meta, before.torn)
+
+    def change(
+        self,
+        encoder: Encoder,
+        gone: Collection[str],
+        fresh: Mapping[str, Sequence[Block[Any]]],
+    ) -> None:
+        """Watch ``fresh`` in place of ``gone``; a device in both has changed.
+
+        The links no longer speak of what is gone. encoder: knows every block there is now.
+        """
+        now_ns = self._clock.now_ns()
+        self._encoder = encoder
+        covered: dict[str, int] = {}
+        for name in gone:
+            device = self._devices.pop(name)
+            left = _tag_names(fresh.get(name, ()))
+            removed = [tag for tag in _tag_names(device.blocks) if tag not in left]
+            self._write(device, device.coverage.end(now_ns, removed if left else None))
+            if left:
+                covered[name] = device.coverage.covered_to_ns
+        self._watch(fresh, now_ns, covered)
+
+    def _watch(
+        self,
+        devices: Mapping[str, Sequence[Block[Any]]],
+        now_ns: int,
+        covered: Mapping[str, int],
+    ) -> None:
+        """Begin with ``devices``. covered: up to when those that changed were watched."""
+        for name, blocks in devices.items():
+            before = None if name in self._streams else self._before(Lane.DATA, name)
+            stream = self._streams.setdefault(name, _Stream(Lane.DATA, name))
+            coverage = Coverage(
+                name,
+                blocks,
+                self._gap_id,
+                before,
+                covered.get(name, now_ns),
+                changed=name in covered,
+            )
+            self._devices[name] = _Device(coverage, blocks, stream)
 
     def readings(self, batch: Batch) -> None:
         """A poll gave ``batch``."""
@@ -153,6 +193,9 @@ class Intake:
         for device in self._devices.values():
             for gap in device.coverage.announce(now_s):
                 self._write_gap(device.stream, gap)
+        for name, stream in self._streams.items():
+            if name not in self._devices and not stream.is_whole:
+                self._catch_up(stream, self._clock.now_ns())
 
     def mark(self) -> None:
         """Keep in the journal how far each stream has been watched."""
@@ -295,6 +338,10 @@ class Intake:
         if not self.refusing:
             self.refusing = True
             log.error("journal refuses records", error=str(error))
+
+
+def _tag_names(blocks: Iterable[Block[Any]]) -> dict[str, None]:
+    return {tag.name: None for block in blocks for tag in block.tags}
 
 
 def _counted(gap: Gap, count: int) -> Gap:

@@ -17,12 +17,13 @@ Who is slowed down, and by how much:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from gateway.clock import Clock
+from gateway.config import LinkConfig
 from gateway.division import Division
 from gateway.driver import Driver
 from gateway.errors import (
@@ -42,6 +43,8 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _UNREACHABLE = (ConnectError, LinkTimeoutError)
 REFUSED_PAUSE_S = 60.0
 """How often a refused block is tried again."""
+LOOK_S = 1.0
+"""Longest sleep of a connection: what was added meanwhile may be due earlier."""
 
 
 class Sink(Protocol):
@@ -130,6 +133,27 @@ class Link:
         self._last_silence = ""
         self._down_since: float | None = None
 
+    def amend(
+        self, config: LinkConfig, gone: Collection[str], blocks: Sequence[Block[Any]]
+    ) -> None:
+        """Read ``blocks`` in place of those of the devices ``gone``; all others go on.
+
+        Where the drivers `can_adopt`. From here on the sink hears nothing of what is gone.
+        """
+        for connection in self._connections:
+            connection.driver.adopt(config)
+        for block in self._blocks:
+            if block.device in gone:
+                self._division.retire(block)
+        stay = [block for block in self._blocks if block.device not in gone]
+        self._blocks = [*stay, *blocks]
+        kept = {name: known for name, known in self._devices.items() if name not in gone}
+        self._devices = kept | {name: _device(name, blocks) for name in _names(blocks)}
+        self._has_safety = any(block.tag_class == TagClass.SAFETY for block in self._blocks)
+        for block in blocks:
+            self._schedule.add(Slot(self._clock.monotonic(), block))
+        self._wakeup.set()
+
     async def run(self) -> None:
         """Run until cancelled; `LinkError` and `DeviceError` are survived here."""
         self._schedule = Schedule(self._blocks, self._clock.monotonic())
@@ -178,7 +202,11 @@ class Link:
             if slot is None:
                 await self._given_back()
                 continue
+            soon = self._clock.monotonic() + LOOK_S
             try:
+                if slot.run_at > soon:
+                    await self._clock.sleep_until(soon)
+                    continue
                 await self._clock.sleep_until(slot.run_at)
                 answered = await self._turn(connection, slot)
             finally:
@@ -216,9 +244,9 @@ class Link:
     async def _turn(self, connection: _Connection, slot: Slot) -> bool:
         """Poll one block, or let it rest; False when the connection has to be opened again."""
         now, block = self._clock.monotonic(), slot.block
-        device = self._devices[block.device]
         if not self._division.is_current(block):
             return True
+        device = self._devices[block.device]
         if missed := skip(slot, now):
             self._missed(block, device.cause if device.silent else slot.cause, missed)
         if device.silent and now < device.ask_at:
@@ -233,20 +261,26 @@ class Link:
         return await self._read(connection, slot, device)
 
     async def _read(self, connection: _Connection, slot: Slot, device: _Device) -> bool:
+        block = slot.block
+        outcome: Batch | DeviceError
         connection.busy_since = self._clock.monotonic()
         try:
-            batch = await connection.driver.read(slot.block)
+            outcome = await connection.driver.read(block)
         except DeviceError as error:
-            if error.silent:
-                return self._silent(connection, slot, device, error)
-            self._answered(connection, slot.block.device, device)
-            self._refused(slot, error)
-        else:
-            self._answered(connection, slot.block.device, device)
-            self._accepted(slot, batch)
+            outcome = error
         finally:
+            spent_s = self._clock.monotonic() - connection.busy_since
             connection.busy_since = None
-        slot.due += slot.block.interval_s
+        if not self._division.is_current(block):
+            return not isinstance(outcome, DeviceSilentError)  # gone while it was asked
+        if isinstance(outcome, DeviceError) and outcome.silent:
+            return self._silent(connection, slot, device, outcome, spent_s)
+        self._answered(connection, block.device, device)
+        if isinstance(outcome, DeviceError):
+            self._refused(slot, outcome)
+        else:
+            self._accepted(slot, outcome)
+        slot.due += block.interval_s
         return True
 
     def _accepted(self, slot: Slot, batch: Batch) -> None:
@@ -265,7 +299,7 @@ class Link:
     def _refused(self, slot: Slot, error: DeviceError) -> None:
         """Halve what can be halved; otherwise say what is missing and ask again later."""
         block, division = slot.block, self._division
-        if block in division.samples or not division.is_current(block):
+        if block in division.samples:
             division.samples.discard(block)
             return
         if error.divisible and len(block.tags) > 1 and block not in division.refused:
@@ -309,7 +343,12 @@ class Link:
             self._down_since = None
 
     def _silent(
-        self, connection: _Connection, slot: Slot, device: _Device, error: DeviceError
+        self,
+        connection: _Connection,
+        slot: Slot,
+        device: _Device,
+        error: DeviceError,
+        spent_s: float,
     ) -> bool:
         """A poll gave no answer; whether the connection is still open.
 
@@ -321,7 +360,7 @@ class Link:
         if not connection.proven and any(other.proven for other in others):
             raise LinkTimeoutError(str(error)) from error
         now = self._clock.monotonic()
-        device.failed(error.cause, now, now - (connection.busy_since or now))
+        device.failed(error.cause, now, spent_s)
         self._last_silence = str(error)
         slot.failures, slot.cause = slot.failures + 1, error.cause
         name = slot.block.device

@@ -616,6 +616,35 @@ CLI: Final[dict[str, tuple[str, str]]] = {
         "{stream}：报文 {first}..{last} 的序号不符：{reason}",
     ),
     "finding_unreadable": ("{stream}: unreadable: {reason}", "{stream}：无法解析：{reason}"),
+    # --- run and reload ---
+    "config_needs_restart": (
+        "{keys} cannot change while the gateway runs; restart it, or take the change back",
+        "{keys} 不能在运行中更改；请重启网关，或撤销该更改",
+    ),
+    "config_kept": (
+        "new configuration not applied, the one before runs on: {first}",
+        "新配置未生效，仍按原配置运行：{first}",
+    ),
+    "config_copy_runs": (
+        "configuration wrong, the last good copy runs: {first}",
+        "配置有误，正按上次有效的副本运行：{first}",
+    ),
+    "config_no_copy": (
+        "and there is no last good configuration to run instead",
+        "且没有上次有效的配置可供运行",
+    ),
+    "init_written": (
+        "written: {file}; edit it, then `tidegate check -c {file}`",
+        "已写入：{file}；请编辑后运行 `tidegate check -c {file}`",
+    ),
+    "init_exists": (
+        "{file} is there already and stays as it is; choose another name with --out",
+        "{file} 已存在，未作改动；请用 --out 指定其他文件名",
+    ),
+    "init_unwritable": (
+        "{file} cannot be written: {reason}",
+        "无法写入 {file}：{reason}",
+    ),
     "journal_refused": (
         "the journal cannot be used: {reason}",
         "无法使用本地日志缓存：{reason}",

@@ -73,13 +73,15 @@ class TlsFiles:
     ca: Path | None = None
     """Who may sign the broker's certificate; None: whom the system trusts."""
     certificate: Path | None = None
-    key: Path | None = None
+    key: Callable[[], Path] | None = None
+    """Where the key lies now; may raise `ConfigError`."""
 
     def context(self) -> _TlsContext:
         """TLS 1.2 or newer, certificate and host name checked.
 
         Raises:
             OSError: A file cannot be read, or is no certificate or key.
+            ConfigError: Nobody says where the key lies.
         """
         # Of this protocol, certificate and host name are checked by default.
         context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -89,7 +91,7 @@ class TlsFiles:
         else:
             context.load_verify_locations(self.ca)
         if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key)
+            context.load_cert_chain(self.certificate, self.key and self.key())
         return context
 
 
@@ -184,6 +186,11 @@ class MqttPublisher:
         sent = self._pipe.publish(topic, payload, qos, self._tokens, retain=retain)
         return self._tokens if sent else None
 
+    def change(self, settings: MqttSettings) -> None:
+        """Give the connection up and go on with ``settings``."""
+        self._settings = settings
+        self.reconnect(0.0)
+
     def reconnect(self, pause_s: float) -> None:
         """Drop the connection and open a new one not before ``pause_s`` from now."""
         self._pause_s = pause_s
@@ -203,6 +210,7 @@ class MqttPublisher:
         try:
             await _in_daemon_thread(partial(pipe.connect, self._credentials(), will))
         except (BrokerDownError, ConfigError) as error:
+            # A secret that is not there yet keeps us from this connection, not from running.
             return Lost(None, str(error))
         except asyncio.CancelledError:
             pipe.abandon()

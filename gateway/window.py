@@ -47,6 +47,10 @@ class Window:
     def __len__(self) -> int:
         return len(self._flight)
 
+    def resize(self, size: int) -> None:
+        """From the next connection on the configuration allows ``size`` messages."""
+        self._size = size
+
     def open(self, receive_maximum: int) -> None:
         """A new connection with nothing in flight."""
         self._capacity = max(1, min(self._size >> self.halvings, receive_maximum))

@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("gateway", "drivers", "tests", "config", "pyproject.toml", "README.md", "LICENSE")
+COPIED = (
+    *("gateway", "drivers", "tests", "config", "systemd"),
+    *("pyproject.toml", "README.md", "LICENSE"),
+)
 LIMIT_S = 120
 
 

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.model": set(),
     "gateway.errors": {"model"},  # for a type only
     "gateway.clock": {"model"},  # for the stamp it gives
+    "gateway.clock_state": {"clock", "systemd"},
     # what a person writes
     "gateway.messages": set(),
     "gateway.notation": {"model"},
@@ -35,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.normalise": {"model"},
     "gateway.schedule": {"model"},
     "gateway.division": {"model"},
-    "gateway.link": {"clock", "division", "driver", "errors", "model", "schedule"},
+    "gateway.link": {"clock", "config", "division", "driver", "errors", "model", "schedule"},
     "gateway.planning": {"clock", "driver", "loader", "model"},
     "gateway.forecast": {"clock", "journal", "loader", "model", "planning", "record"},
     # from readings to the disk
@@ -59,8 +60,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.announce": WORDS
     | {"alarms", "annunciator", "deliver", "dialects", "intake", "journal", "loader"}
     | {"publisher", "record"},
-    "gateway.health": WORDS | {"announce", "deliver", "intake", "journal", "link", "publisher"},
+    "gateway.health": WORDS
+    | {"announce", "deliver", "intake", "journal", "link", "publisher", "systemd"},
+    "gateway.systemd": set(),
     "gateway.logs": set(),
+    # a configuration that changes
+    "gateway.reload": {"config", "driver", "model", "site"},
+    "gateway.last_good": {"loader"},
+    "gateway.apply": {"clock", "errors", "last_good", "loader", "messages", "planning"}
+    | {"reload", "systemd"},
     "gateway.simulation": {"model", "normalise"},
     "gateway.agent": EVERYTHING,
     "gateway.cli": EVERYTHING,

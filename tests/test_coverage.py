@@ -200,3 +200,46 @@ def test_no_hole_is_longer_than_one_and_a_half_intervals(steps: list[Step]) -> N
     for before, after in itertools.pairwise(points):
         hole = after - before > 1.5 * S
         assert not hole or any(a <= before and b is not None and b >= after for a, b in covered)
+
+
+def test_a_device_that_goes_ends_with_a_closed_gap_from_its_last_reading() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 5))
+    (gap,) = coverage.end(7 * S)
+    assert (gap.cause, gap.from_ns, gap.to_ns) == (Cause.CONFIG_REMOVED, 5 * S, 7 * S)
+    assert (gap.tags, gap.count, gap.exact) == (None, 6, False)
+
+
+def test_a_device_that_goes_during_an_outage_closes_it_first() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 5))
+    opened = gaps(coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, 8 * S))[-1]
+    coverage.polls_missed(block, (0, 1), Cause.DEVICE_TIMEOUT, 2)
+    closed, removed = coverage.end(9 * S)
+    assert (closed.id, closed.to_ns, closed.count) == (opened.id, 9 * S, 4)
+    assert (removed.cause, removed.from_ns, removed.to_ns) == (
+        Cause.CONFIG_REMOVED,
+        9 * S,
+        9 * S,
+    )
+
+
+def test_polls_missed_before_a_device_goes_are_not_forgotten() -> None:
+    coverage, (block,) = watched()
+    coverage.readings(good(block, 5))
+    coverage.polls_missed(block, (0, 1), Cause.POLL_OVERRUN, 1)
+    overrun, removed = coverage.end(7 * S)
+    assert (overrun.cause, overrun.count, overrun.to_ns) == (Cause.POLL_OVERRUN, 2, 7 * S)
+    assert removed.cause is Cause.CONFIG_REMOVED
+
+
+def test_a_change_is_a_gap_from_the_last_reading_before_to_the_first_word_after() -> None:
+    before, (block,) = watched()
+    before.readings(good(block, 5))
+    assert before.end(7 * S, removed=()) == []
+    ids = itertools.count(1)
+    after = Coverage(
+        "pump", [block], lambda: f"h-{next(ids)}", None, before.covered_to_ns, changed=True
+    )
+    (gap,) = after.readings(good(block, 9))
+    assert (gap.cause, gap.from_ns, gap.to_ns) == (Cause.CONFIG_REMOVED, 5 * S, 9 * S)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from drivers.modbus import settings
 from drivers.modbus.address import Address
 from drivers.modbus.admission import ExceptionReply
-from drivers.modbus.plan import ModbusBlock, Request, plan
+from drivers.modbus.plan import ModbusBlock, Request, Shape, plan
 from drivers.modbus.settings import ModbusLink
 from gateway import model
 from gateway.clock import Clock
@@ -51,6 +51,7 @@ class ModbusDriver(Driver[Request]):
     Link = ModbusLink
     Device = settings.ModbusDevice
     Tag = settings.ModbusTag
+    can_adopt = True
 
     @classmethod
     def address(cls, tag: TagConfig, device: DeviceConfig, link: LinkConfig) -> Address:
@@ -77,8 +78,13 @@ class ModbusDriver(Driver[Request]):
     def __init__(self, link: LinkConfig, clock: Clock) -> None:
         self._link = cast(ModbusLink, link)
         self._clock = clock
-        self._shapes = {d.name: settings.shape(d, self._link) for d in self._link.devices}
+        self._shapes = _shapes(self._link)
         self._connection: Connection | None = None
+
+    def adopt(self, link: LinkConfig) -> None:
+        """Other devices behind the same socket; a request carries all it needs."""
+        self._link = cast(ModbusLink, link)
+        self._shapes = _shapes(self._link)
 
     @property
     def unsolicited(self) -> int:
@@ -131,6 +137,10 @@ class ModbusDriver(Driver[Request]):
         """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
+
+
+def _shapes(link: ModbusLink) -> dict[str, Shape]:
+    return {device.name: settings.shape(device, link) for device in link.devices}
 
 
 def refusal(block: ModbusBlock, code: int) -> DeviceError:

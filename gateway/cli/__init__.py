@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 VERBS: Final = {
+    "init": "Write a commented file to begin with.",
     "run": "Run the agent in the foreground, as systemd does.",
     "check": "Name every mistake in a configuration.",
     "plan": "Show what will be asked of which device.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.clock import Clock
 from gateway.errors import JournalError
@@ -296,6 +296,14 @@ class Journal:
         """From now on records have the layout ``blob``, under configuration ``config``."""
         self._schema = self._schemas.use(blob)
         self._origin.config = config
+
+    def tune(self, *, commit_s: float, memory: int, retain_settled_s: float) -> None:
+        """Go on with these settings; path and size of an open journal never change."""
+        self._settings = replace(
+            self._settings, commit_s=commit_s, memory=memory, retain_settled_s=retain_settled_s
+        )
+        for log in self._logs.values():
+            log.tune(self._settings)
 
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` of ``lane`` was acknowledged.

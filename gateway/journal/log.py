@@ -91,6 +91,12 @@ class Log:
 
     # -- event loop ----------------------------------------------------------------
 
+    def tune(self, settings: Settings) -> None:
+        """Commit, hold and retain by ``settings`` from now on; path and sizes are the same."""
+        self._settings = settings
+        self._limit = settings.memory_limit(self.lane)
+        self._delay_s = settings.delay_s(self.lane)
+
     def append(
         self, stream: str, payload: bytes, time_ns: int, readings: int, flags: int, schema: int
     ) -> int:

@@ -231,7 +231,9 @@ def readable(tmp_path: Path) -> Path:
 async def test_delivery_over_mutual_tls(readable: Path) -> None:
     certificates(readable)
     journal, platform = backlog(300), Platform()
-    files = TlsFiles(readable / "ca.pem", readable / "client.pem", readable / "client.key")
+    files = TlsFiles(
+        readable / "ca.pem", readable / "client.pem", lambda: readable / "client.key"
+    )
     async with mosquitto(readable, *tls_lines(readable)) as broker:
         url = f"mqtts://127.0.0.1:{broker.port}"
         async with listening(platform, url, tls=files) as events:
@@ -257,7 +259,7 @@ async def test_broker_that_is_not_the_one_we_trust_is_refused(
     readable: Path, ca: str, host: str, says: str
 ) -> None:
     certificates(readable, host)
-    files = TlsFiles(readable / ca, readable / "client.pem", readable / "client.key")
+    files = TlsFiles(readable / ca, readable / "client.pem", lambda: readable / "client.key")
     async with (
         mosquitto(readable, *tls_lines(readable)) as broker,
         listening(Platform(), f"mqtts://127.0.0.1:{broker.port}", tls=files) as events,

@@ -1,0 +1,36 @@
+"""``tidegate init``: a commented file to begin with."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import fail, lang_option
+from gateway.messages import text
+
+
+@click.command("init")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="gateway.yaml",
+    show_default=True,
+    help="Where to write it.",
+)
+@lang_option
+def command(out: Path, lang: str) -> None:
+    """Write a commented starter file; one that is there is never touched.
+
+    Exit code 0: written. 1: it is there already, or cannot be written.
+    """
+    starter = files("gateway.cli").joinpath("starter.yaml").read_bytes()
+    try:
+        with out.open("xb") as file:
+            file.write(starter)
+    except FileExistsError:
+        fail(text("init_exists", lang, file=out))
+    except OSError as error:
+        fail(text("init_unwritable", lang, file=out, reason=error.strerror))
+    click.echo(text("init_written", lang, file=out))
