@@ -17,7 +17,7 @@ from gateway.dialects import Dialect, Origin
 from gateway.errors import JournalError
 from gateway.journal import Damage, Entry
 from gateway.lane import Item, Message
-from gateway.model import Cause, ClockState, Gap, Lane
+from gateway.model import ClockState, Gap, Lane
 from gateway.record import Layout, Record, decode, decode_schema
 
 LATE_NS: Final = 10_000_000_000
@@ -188,10 +188,11 @@ class Feed:
 
 
 def _lost_record(damage: Damage) -> Record:
-    """The gap that is delivered in the place of records nobody can read any more."""
+    """The gap that is delivered in the place of records that are not there any more."""
+    word = damage.cause.removeprefix("journal_")
     gap = Gap(
-        f"corrupt-{damage.first_seq}-{damage.last_seq}",
-        Cause.JOURNAL_CORRUPT,
+        f"{word}-{damage.first_seq}-{damage.last_seq}",
+        damage.cause,
         damage.from_ns,
         damage.to_ns,
         count=damage.readings,

@@ -7,21 +7,24 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from gateway.clock import Clock
 from gateway.errors import JournalError
 from gateway.journal.files import DiskFiles, File, Files
 from gateway.journal.format import COVERS, FORMAT, FULL, Draft, Kind, Row, pack_rows
 from gateway.journal.log import Log
-from gateway.journal.pool import Pool
+from gateway.journal.pool import DISK_FULL, Pool
 from gateway.journal.reader import Reader
 from gateway.journal.recovery import Recovery, StreamKey
 from gateway.journal.schemas import Schemas
 from gateway.journal.slots import SlotFile
 from gateway.journal.tail import Births, Origin
-from gateway.journal.words import Damage, Entry, Recovered, Settings, Stats
+from gateway.journal.words import KEPT_BACK, Damage, Entry, Recovered, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
 from gateway.model import Lane
 
+log = structlog.get_logger()
 _FOLDERS = (
     *(lane.value for lane in Lane),
     "pool",
@@ -30,7 +33,7 @@ _FOLDERS = (
     "quarantine",
     "schemas",
 )
-_READY_SEGMENTS = 2
+_READY_SEGMENTS = 2 + KEPT_BACK
 """Files of each pool written before `Journal.open` returns."""
 _READ_BYTES = 1 << 20
 _READ_RECORDS = 10_000
@@ -139,8 +142,7 @@ class Journal:
         schemas.keep(recovery.schemas() | {key})
         schemas.save()
         for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
-            while pool.free < _READY_SEGMENTS and pool.grow():
-                pass
+            _make_ready(pool)
         mark = {"format": FORMAT, "gateway": gateway, "incarnation": origin.incarnation}
         state.write({**mark, "previous": origin.previous, "clean": False}, sync=True)
         journal = cls(
@@ -382,9 +384,22 @@ def _claim(files: Files, settings: Settings) -> File:
         raise JournalError(f"{settings.path}: {error.strerror or error}") from error
 
 
+def _make_ready(pool: Pool) -> None:
+    """Have some files written; a full disk is no reason not to start."""
+    try:
+        pool.trim()
+        while pool.free < _READY_SEGMENTS and pool.grow():
+            pass
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        log.warning("journal pool cannot grow", error=str(error))
+
+
 def _pools(files: Files, settings: Settings) -> dict[Lane, Pool]:
     folder = settings.path / "pool"
-    small = settings.quota(Lane.ALARM) + settings.quota(Lane.META)
-    large = Pool(files, folder / "large", settings.data_segment, settings.quota(Lane.DATA))
-    others = Pool(files, folder / "small", settings.small_segment, small)
+    small = settings.quota(Lane.ALARM) + settings.quota(Lane.META) + KEPT_BACK
+    data = settings.quota(Lane.DATA) + KEPT_BACK
+    large = Pool(files, folder / "large", settings.data_segment, data, KEPT_BACK)
+    others = Pool(files, folder / "small", settings.small_segment, small, KEPT_BACK)
     return {Lane.DATA: large, Lane.ALARM: others, Lane.META: others}
