@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import structlog
@@ -19,8 +20,18 @@ from gateway.clock import Clock
 from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
 from gateway.errors import JournalError
-from gateway.feed import Backlog, Feed
-from gateway.lane import Answered, Closed, Loaded, Opened, Policy, State, Tick
+from gateway.feed import RETRY_S, Backlog, Feed
+from gateway.lane import (
+    Answered,
+    Closed,
+    Isolated,
+    Loaded,
+    Opened,
+    Owed,
+    Policy,
+    State,
+    Tick,
+)
 from gateway.model import Lane
 from gateway.publisher import (
     Acknowledged,
@@ -86,6 +97,8 @@ class Delivery:
         self._lost = Lost(None, "not connected yet")
         self._conflict_until_s = float("-inf")
         self.online = False
+        self._served = False
+        """The broker acknowledged something on this connection."""
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -154,9 +167,10 @@ class Delivery:
         if event.reason == TAKEN_OVER:
             self._conflict_until_s = self._clock.monotonic() + CONFLICT_SHOWN_S
         self._mail.clear()
+        served, self._served = self._served, False
         self.window.close(event.reason)
         for lane in self.lanes.values():
-            lane.tell(Closed(event.reason))
+            lane.tell(Closed(event.reason, served=served))
 
     def _acknowledged(self, token: int, reason: int) -> None:
         mail = self._mail.pop(token, None)
@@ -164,6 +178,7 @@ class Delivery:
             return
         now_s = self._clock.monotonic()
         self.window.acknowledged(token, now_s)
+        self._served |= reason < 0x80
         if mail.lane is not None:
             mail.lane.tell(Answered(mail.key, reason, now_s, self._dice()))
         elif reason >= 0x80:
@@ -228,12 +243,15 @@ class LaneDelivery:
         self._clock = clock
         self._woken = asyncio.Event()
         self._progress = asyncio.Event()
+        self._retry_s = float("-inf")
+        self._orders: deque[lanes.Quarantine | lanes.Owe | lanes.Pay] = deque()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        self._remember_owed()
         while True:
             self._woken.clear()
-            if self.turn():
+            if await self._obey() or self.turn():
                 await asyncio.sleep(0)
                 continue
             try:
@@ -242,10 +260,67 @@ class LaneDelivery:
             except TimeoutError:
                 continue
 
+    def _remember_owed(self) -> None:
+        """Take up the gaps that are owed from before this start."""
+        try:
+            gaps = self._journal.owed(self.lane)
+        except JournalError as error:
+            _log.error("owed gaps unreadable", lane=self.lane, error=str(error))
+            return
+        self.feed.owed = {(gap.incarnation, gap.stream): gap for gap in gaps}
+        self._say_owed({gap.stream for gap in gaps})
+
+    def _say_owed(self, devices: Iterable[str]) -> None:
+        gaps = self.feed.hold_owed()
+        for device in devices:
+            self.tell(Owed(device, [gap for gap in gaps if gap.stream[1] == device]))
+
+    async def _obey(self) -> bool:
+        """Let the disk keep what was refused, off the loop; False when there is nothing."""
+        if not self._orders or self._clock.monotonic() < self._retry_s:
+            return False
+        order = self._orders[0]
+        try:
+            await self._put_aside(order)
+        except JournalError as error:
+            _log.error("not quarantined", lane=self.lane, error=str(error))
+            self._retry_s = self._clock.monotonic() + RETRY_S
+            return False
+        self._orders.popleft()
+        self._progress.set()
+        return True
+
+    async def _put_aside(self, order: lanes.Quarantine | lanes.Owe | lanes.Pay) -> None:
+        feed, journal = self.feed, self._journal
+        if isinstance(order, lanes.Pay):
+            owed = {key: gap for key, gap in feed.owed.items() if key != order.stream}
+            await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
+            feed.owed = owed
+            return
+        items = [order.item] if isinstance(order, lanes.Quarantine) else order.items
+        _log.warning(
+            "records quarantined",
+            lane=self.lane,
+            device=items[0].stream[1],
+            first=items[0].first,
+            last=items[-1].last,
+            reason=order.reason,
+        )
+        positions = [item.position for item in items]
+        kept = [item.position for item in items if not item.replaced]
+        await asyncio.to_thread(journal.quarantine, feed.refused(kept, order.reason))
+        if isinstance(order, lanes.Quarantine):
+            self.tell(Isolated(positions[0], feed.replace(positions[0])))
+            return
+        owed = feed.owing(positions)
+        await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
+        feed.owed = owed
+        self._say_owed([order.device])
+
     async def drained(self) -> None:
         """Return when all that is committed now is settled."""
         goal = self._journal.committed(self.lane)
-        while self.feed.read_to < goal or self.state.loaded:
+        while self.feed.read_to < goal or self.state.loaded or self._orders:
             self._progress.clear()
             await self._progress.wait()
 
@@ -273,6 +348,9 @@ class LaneDelivery:
                     self._outlet.send(self, topic, payload, key=message.key)
                 case lanes.Settle(position):
                     self._settle(position)
+                case lanes.Quarantine() | lanes.Owe() | lanes.Pay():
+                    self._orders.append(action)
+                    self.wake()
                 case lanes.Reconnect():
                     _log.warning("no acknowledgement", lane=self.lane)
                     self._outlet.reconnect()
@@ -305,7 +383,9 @@ class LaneDelivery:
     def _load(self) -> bool:
         """Read the next records, while few messages are ready to go."""
         state = self.state
-        if not state.online or len(state.waiting) >= READY_MESSAGES or not self.feed.has_more:
+        if not state.online or not self.feed.has_more:
+            return False
+        if len(state.waiting) >= READY_MESSAGES and lanes.ready(state) >= READY_MESSAGES:
             return False
         items = self.feed.load()
         if items:

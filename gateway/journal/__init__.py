@@ -26,7 +26,7 @@ Laws, each held by a test in ``tests/journal``
 Files, mode 0600 in a directory of 0700
     ``lock``                     flock of the one owner
     ``state``  ``cursor``        two slots each, the newest intact one counts
-    ``alarm/ data/ meta/``       ``seg-<number>``, in order; ``gone-<number>``: evicted up to there
+    ``alarm/ data/ meta/``       ``seg-<number>`` in order; ``gone-<number>``: a tomb
     ``pool/large  pool/small``   pre-written files, so that the disk cannot fill under us
     ``schemas/<16 hex>``         layouts of records, by content, each kept twice
     ``quarantine/``              what could not be parsed; left for a person

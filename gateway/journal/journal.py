@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,6 +15,7 @@ from gateway.journal.files import DiskFiles, File, Files
 from gateway.journal.format import COVERS, FORMAT, FULL, Draft, Kind, Row, pack_rows
 from gateway.journal.log import Log
 from gateway.journal.pool import DISK_FULL, Pool
+from gateway.journal.quarantine import Quarantine
 from gateway.journal.reader import Reader
 from gateway.journal.recovery import Recovery, StreamKey
 from gateway.journal.schemas import Schemas
@@ -69,6 +70,7 @@ class Journal:
         self._state = state
         self._cursor = cursor
         self._schemas = schemas
+        self._quarantine = Quarantine(files, settings.path / "quarantine")
         self._schema = 0
         self._origin = origin
         self._pools = pools
@@ -305,6 +307,39 @@ class Journal:
             if not self.read(lane, after, max_bytes=_READ_BYTES, max_records=_READ_RECORDS):
                 break
         log.settle(position)
+
+    def quarantine(self, lines: Sequence[bytes]) -> None:
+        """Keep ``lines`` about records the broker refuses, durably. Blocks: not for the loop.
+
+        Raises:
+            JournalError: The disk refused.
+        """
+        try:
+            self._quarantine.keep(lines)
+        except OSError as error:
+            raise JournalError(f"quarantine: {error}") from error
+
+    def owed(self, lane: Lane) -> list[Damage]:
+        """The gaps owed to topics that took nothing, from this incarnation and before.
+
+        Raises:
+            JournalError: The disk cannot read.
+        """
+        try:
+            return self._quarantine.owed(lane)
+        except (OSError, ValueError, TypeError) as error:
+            raise JournalError(f"quarantine/owed-{lane}: {error}") from error
+
+    def owe(self, lane: Lane, gaps: Sequence[Damage]) -> None:
+        """From now on exactly ``gaps`` are owed in ``lane``, durably. Blocks: not for the loop.
+
+        Raises:
+            JournalError: The disk refused; what was owed before still is.
+        """
+        try:
+            self._quarantine.owe(lane, gaps)
+        except OSError as error:
+            raise JournalError(f"quarantine/owed-{lane}: {error}") from error
 
     def heads(self) -> Mapping[tuple[Lane, str], tuple[int, int]]:
         """Of each stream of this incarnation, the last committed and the last settled seq."""

@@ -15,7 +15,8 @@ class Mutation(NamedTuple):
     test: str
 
 
-_LANE = "gateway/lane.py"
+_LANE = "gateway/lane/step.py"
+_SUSPICION = "gateway/lane/suspicion.py"
 _WINDOW = "gateway/window.py"
 _MQTT = "gateway/mqtt.py"
 _JSON = "gateway/dialects/json.py"
@@ -35,8 +36,8 @@ MUTATIONS = [
     Mutation(
         "settle too early: waiting counts as delivered",
         _LANE,
-        "    unacknowledged += [message.key for message in state.waiting[:1]]\n",
-        "",
+        "[message.key for message in state.waiting if message.key > 0]",
+        "[message.key for message in state.waiting if message.key > 1e9]",
         _ANY,
     ),
     Mutation(
@@ -56,28 +57,28 @@ MUTATIONS = [
     Mutation(
         "a refused message goes to the end of the queue",
         _LANE,
-        "waiting=_in_order(state.waiting, [message]))",
+        "waiting=in_order(state.waiting, [message]))",
         "waiting=(*state.waiting, message))",
         _ANY,
     ),
     Mutation(
         "a lost message goes to the end of the queue",
         _LANE,
-        "waiting=_in_order(state.waiting, back))",
+        "waiting=in_order(state.waiting, back))",
         "waiting=(*state.waiting, *back))",
         _ANY,
     ),
     Mutation(
         "later pieces of a divided message overtake older ones",
         _LANE,
-        "waiting = deque(_in_order(waiting, pieces))",
+        "waiting = deque(in_order(waiting, pieces))",
         "waiting.extendleft(reversed(pieces))",
         _ANY,
     ),
     Mutation(
         "a refused record is forgotten",
         _LANE,
-        "    state = replace(state, waiting=_in_order(state.waiting, [message]))\n",
+        "    state = replace(state, waiting=in_order(state.waiting, [message]))\n",
         "",
         _ANY,
     ),
@@ -90,7 +91,7 @@ MUTATIONS = [
     ),
     Mutation(
         "records of different streams in one message",
-        _LANE,
+        "gateway/lane/words.py",
         "opened.get(item.stream)",
         "next(iter(opened.values()), None)",
         _ANY,
@@ -105,7 +106,7 @@ MUTATIONS = [
     Mutation(
         "the whole window goes out as a probe",
         _LANE,
-        "slots = min(tick.slots, 0 if state.flight else 1) if state.probing else tick.slots",
+        "slots = min(tick.slots, 0 if state.flight else 1) if alone else tick.slots",
         "slots = tick.slots",
         _TEST_LANE
         + "test_no_subscribers_holds_the_lane_and_probes_with_one_message_every_30_s",
@@ -128,8 +129,8 @@ MUTATIONS = [
     Mutation(
         "a record too large for the broker is sent",
         _LANE,
-        "        if message.bytes > state.broker_bytes:\n",
-        "        if message.bytes > 1 << 40:\n",
+        "        if message.bytes > state.broker_bytes and",
+        "        if message.bytes > 1 << 40 and",
         _TEST_LANE + "test_record_longer_than_the_broker_takes_is_never_sent",
     ),
     Mutation(
