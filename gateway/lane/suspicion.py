@@ -95,6 +95,7 @@ def isolated(state: State, event: Isolated) -> State:
         waiting.append(message)
     isolating = tuple(p for p in state.isolating if p != event.position)
     state = replace(state, waiting=tuple(waiting), isolating=isolating)
+    state = replace(state, head=None, head_losses=0)
     suspect = _suspect_of(state, device)
     return state if suspect is None else _with(state, replace(suspect, tries=0, resume_s=0.0))
 
@@ -106,6 +107,8 @@ def owed(state: State, event: Owed) -> State:
     gaps = [Message((gap,), gap.bytes) for gap in event.gaps]
     return replace(
         state,
+        head=None,
+        head_losses=0,
         waiting=in_order(waiting, gaps),
         owing=tuple(item for item in state.owing if item.stream[1] != event.device),
     )

@@ -23,6 +23,7 @@ _JSON = "gateway/dialects/json.py"
 _FEED = "gateway/feed.py"
 _ANY = "tests/delivery/test_lane.py::TestAnyBroker"
 _TEST_LANE = "tests/delivery/test_lane.py::"
+_TEST_REFUSALS = "tests/delivery/test_refusals.py::"
 _TEST_JSON = "tests/delivery/test_json.py::"
 
 MUTATIONS = [
@@ -222,5 +223,41 @@ MUTATIONS = [
         "            self.read_to = goal\n",
         "tests/delivery/test_feed.py::"
         "test_disk_that_cannot_be_read_is_tried_again_and_nothing_is_skipped",
+    ),
+    Mutation(
+        "a denied topic holds up its lane",
+        _SUSPICION,
+        "        if not suspect.denied or not mine or is_busy:\n",
+        "        if True:\n",
+        _TEST_REFUSALS + "test_a_denied_topic_is_named_and_the_others_flow",
+    ),
+    Mutation(
+        "records are quarantined although the broker refuses everything",
+        _SUSPICION,
+        "    if not suspect.others:\n",
+        "    if False:\n",
+        _TEST_REFUSALS + "test_a_refusal_of_everything_stops_the_lane_and_quarantines_nothing",
+    ),
+    Mutation(
+        "innocent neighbours are quarantined with a refused record",
+        _SUSPICION,
+        "    if count > 1:\n",
+        "    if False:\n",
+        _TEST_REFUSALS
+        + "test_a_record_on_which_the_broker_disconnects_is_found_and_quarantined",
+    ),
+    Mutation(
+        "gaps owed to a denied topic are forgotten at a restart",
+        "gateway/deliver.py",
+        "        self._remember_owed()\n",
+        "",
+        _TEST_REFUSALS + "test_what_is_owed_is_delivered_after_a_restart_before_anything_newer",
+    ),
+    Mutation(
+        "records are settled before it is durable that their gap is owed",
+        _LANE,
+        "    unacknowledged += [item.position for item in state.owing]\n",
+        "",
+        _ANY,
     ),
 ]
