@@ -29,6 +29,7 @@ from gateway.link import Link
 from gateway.loader import Site
 from gateway.model import Block, Event, Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles
+from gateway.pace import Pace
 from gateway.planning import PlannedLink, plan_site
 from gateway.record import Encoder, encode_schema, layout_of
 
@@ -160,6 +161,8 @@ class Line:
                 accept_v3_acknowledgements=mqtt.accept_v3_acknowledgements,
             ),
             window=mqtt.window,
+            pace=Pace(mqtt.catch_up),
+            recorded=lambda: self.intake.recorded_total,
             on_open=lambda _: self.health.opened(),
         )
         timeouts = {

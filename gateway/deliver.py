@@ -20,7 +20,7 @@ from gateway.clock import Clock
 from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
 from gateway.errors import JournalError
-from gateway.feed import RETRY_S, Backlog, Feed
+from gateway.feed import LATE_NS, RETRY_S, Backlog, Feed
 from gateway.lane import (
     Answered,
     Closed,
@@ -33,6 +33,7 @@ from gateway.lane import (
     Tick,
 )
 from gateway.model import Lane
+from gateway.pace import Pace
 from gateway.publisher import (
     Acknowledged,
     Connected,
@@ -75,11 +76,18 @@ class Delivery:
         *,
         policy: Policy,
         window: int = 64,
+        pace: Pace | None = None,
+        recorded: Callable[[], int] = lambda: 0,
         on_open: Callable[[Connected], None] = lambda _: None,
         on_received: Callable[[Received], None] = lambda _: None,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        """on_open: called at each new connection, before anything is published on it."""
+        """on_open: called at each new connection, before anything is published on it.
+
+        pace: that of a backlog of data; recorded: readings recorded since start.
+        """
+        self.pace = pace
+        self._recorded = recorded
         self.window = Window(window)
         self._publisher = publisher
         self._clock = clock
@@ -156,6 +164,8 @@ class Delivery:
         self.window.open(event.receive_maximum)
         self._topics_refused.clear()
         self._unsent = dict(self._retained)
+        if self.pace is not None:
+            self.pace.opened(self._clock.monotonic(), self._dice())
         self._on_open(event)
         for lane in self.lanes.values():
             lane.opened(event)
@@ -193,6 +203,13 @@ class Delivery:
             if not self.send(None, topic, self._unsent[topic], retain=True):
                 return
             del self._unsent[topic]
+
+    def allows_backlog(self, now_s: float) -> bool:
+        """Whether a backlog may go on now."""
+        if self.pace is None:
+            return True
+        self.pace.live(self._recorded(), now_s)
+        return self.pace.allows(now_s)
 
     @property
     def alarm_waits(self) -> bool:
@@ -334,6 +351,8 @@ class LaneDelivery:
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
         now_s = self._clock.monotonic()
+        if self._lags and not self._outlet.allows_backlog(now_s):
+            slots = 0
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
         return loaded
 
@@ -346,6 +365,8 @@ class LaneDelivery:
                     topic = self._dialect.topic(self.lane, message.items[0].stream[1])
                     payload = self.feed.payload(message)
                     self._outlet.send(self, topic, payload, key=message.key)
+                    if self._lags and self._outlet.pace is not None:
+                        self._outlet.pace.spend(self.feed.readings(message))
                 case lanes.Settle(position):
                     self._settle(position)
                 case lanes.Quarantine() | lanes.Owe() | lanes.Pay():
@@ -362,6 +383,13 @@ class LaneDelivery:
             topic = len(self._dialect.topic(self.lane, "x" * 64))
             longest = min(longest, event.maximum_packet_bytes - topic - _PACKET_BYTES)
         self.tell(Opened(event.can_refuse, longest - self._dialect.head_bytes))
+
+    @property
+    def _lags(self) -> bool:
+        """What it sends next is a backlog. Alarms never are one."""
+        oldest_ns = self.feed.oldest_ns
+        is_old = oldest_ns is not None and oldest_ns < self._clock.now_ns() - LATE_NS
+        return is_old and self.lane is Lane.DATA
 
     @property
     def is_ready(self) -> bool:

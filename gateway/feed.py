@@ -137,6 +137,10 @@ class Feed:
         late = [record.time_ns < edge_ns for record in held]
         return self._dialect.message(origin, [record.part for record in held], late)
 
+    def readings(self, message: Message) -> int:
+        """Readings in ``message``."""
+        return sum(self._held[item.position].told.readings or 0 for item in message.items)
+
     def release(self, position: int) -> None:
         """Forget what is settled: everything up to ``position``."""
         done = []
