@@ -23,6 +23,7 @@ from gateway.lane import (
     Opened,
     Owe,
     Owed,
+    Pay,
     Policy,
     Publish,
     Quarantine,
@@ -376,3 +377,48 @@ def test_message_ends_at_a_hole_in_the_seqs_at_1000_records_and_at_its_limit() -
     sizes = [len(message.items) for message in group(records, 90_000)]
     assert sizes == [900, 300, 900, 399]
     assert [len(m.items) for m in group(records[:1100], 10_000_000)] == [1000, 100]
+
+
+def test_later_piece_of_a_divided_message_waits_behind_what_is_older() -> None:
+    one, two = STREAMS[0], STREAMS[1]
+    records = [Item(10, one, 1, 1, 100), Item(20, two, 1, 1, 100), Item(40, one, 2, 2, 100)]
+    state, _ = step(State(), Loaded(records))
+    state, _ = step(state, Opened(can_refuse=True, max_bytes=150))
+    state, actions = step(state, Tick(0.0, 2))
+    assert sent(state, actions) == [10, 20]
+
+
+def denied() -> tuple[State, Owe]:
+    """A lane of two devices, one of which is denied even a gap; and what follows."""
+    state, now_s = State(), 0.0
+    for n, stream in enumerate(STREAMS[:2], start=1):
+        state, _ = step(state, Loaded([Item(10 * n, stream, 1, 1, 100)]))
+    state, _ = step(state, Opened(can_refuse=True, max_bytes=LARGEST))
+    while True:
+        state, actions = step(state, Tick(now_s, 9))
+        for action in actions:
+            if isinstance(action, Owe):
+                return state, action
+        for key in sent(state, actions):
+            reason = 0x87 if key == 10 else 0
+            state, more = step(state, Answered(key, reason, now_s))
+            for order in (a for a in more if isinstance(a, Quarantine)):
+                state, _ = step(state, Isolated(order.item.position, 50))
+        now_s += 2.0
+        assert now_s < 100
+
+
+def test_nothing_settles_before_it_is_durable_that_its_gap_is_owed() -> None:
+    state, order = denied()
+    assert [item.position for item in order.items] == [10]
+    state, _ = step(state, Loaded([Item(30, STREAMS[1], 2, 2, 100)]))
+    state, actions = step(state, Tick(200.0, 9))
+    assert sent(state, actions) == [30]
+    state, actions = step(state, Answered(30, 0, 200.0))
+    assert actions == []
+    gap = Item(-1, STREAMS[0], 1, 1, 50, replaced=True)
+    state, actions = step(state, Owed("tk101", [gap]))
+    assert actions == [Settle(30)]
+    state, actions = step(state, Tick(300.0, 9))
+    assert sent(state, actions) == [-1]
+    assert step(state, Answered(-1, 0, 300.0))[1] == [Pay(STREAMS[0])]

@@ -18,11 +18,11 @@ class Mutation(NamedTuple):
 _TEST = "tests/journal/test_evict.py::"
 MUTATIONS = [
     Mutation(
-        "the oldest unsettled records go before settled ones",
+        "the youngest unsettled records go first",
         "gateway/journal/log.py",
-        "        if self._settled_segments():\n            self._recycle()\n        elif",
-        "        if",
-        _TEST + "test_settled_records_go_before_any_that_are_not",
+        "self._evict(victims[0])",
+        "self._evict(victims[-1])",
+        _TEST + "test_the_oldest_go_first_and_a_gap_counts_them_in_their_place",
     ),
     Mutation(
         "what a full journal gives up is passed over in silence",
