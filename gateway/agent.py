@@ -39,6 +39,7 @@ from gateway.link import Link
 from gateway.loader import Site
 from gateway.model import Block, Event, Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles
+from gateway.pace import Pace
 from gateway.planning import PlannedLink, plan_site
 from gateway.record import Encoder, encode_schema, layout_of
 from gateway.reload import Difference
@@ -203,6 +204,8 @@ class Line:
             clock,
             policy=policy_of(mqtt),
             window=mqtt.window,
+            pace=Pace(mqtt.catch_up),
+            recorded=lambda: self.intake.recorded_total,
             on_open=lambda _: self.health.opened(),
         )
         self._timeouts = {
@@ -291,7 +294,7 @@ class Line:
                 retain_settled_s=journal.retain_settled,
             )
         if mqtt != before.mqtt:
-            self.delivery.change(policy_of(mqtt), mqtt.window)
+            self.delivery.change(policy_of(mqtt), mqtt.window, Pace(mqtt.catch_up))
             self.publisher.change(mqtt_settings(mqtt, now.gateway.id))
         if now.log != before.log:
             logs.configure(now.log.level, now.log.format)

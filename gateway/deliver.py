@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -21,9 +21,20 @@ from gateway.clock import Clock
 from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
 from gateway.errors import JournalError
-from gateway.feed import Backlog, Feed
-from gateway.lane import Answered, Closed, Loaded, Opened, Policy, State, Tick
+from gateway.feed import LATE_NS, RETRY_S, Backlog, Feed
+from gateway.lane import (
+    Answered,
+    Closed,
+    Isolated,
+    Loaded,
+    Opened,
+    Owed,
+    Policy,
+    State,
+    Tick,
+)
 from gateway.model import Lane
+from gateway.pace import Pace
 from gateway.publisher import (
     Acknowledged,
     Connected,
@@ -70,11 +81,18 @@ class Delivery:
         *,
         policy: Policy,
         window: int = 64,
+        pace: Pace | None = None,
+        recorded: Callable[[], int] = lambda: 0,
         on_open: Callable[[Connected], None] = lambda _: None,
         on_received: Callable[[Received], None] = lambda _: None,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        """on_open: called at each new connection, before anything is published on it."""
+        """on_open: called at each new connection, before anything is published on it.
+
+        pace: that of a backlog of data; recorded: readings recorded since start.
+        """
+        self.pace = pace
+        self._recorded = recorded
         self.window = Window(window)
         self._publisher = publisher
         self._clock = clock
@@ -95,6 +113,8 @@ class Delivery:
         self._conflict_until_s = float("-inf")
         self.online = False
         self._away_since_s: float | None = None
+        self._served = False
+        """The broker acknowledged something on this connection."""
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -134,9 +154,10 @@ class Delivery:
         """Let the broker forget a retained message; tried until it has said that it did."""
         self.announce(topic, b"")
 
-    def change(self, policy: Policy, window: int) -> None:
+    def change(self, policy: Policy, window: int, pace: Pace) -> None:
         """From the next connection on deliver by ``policy``, ``window`` messages in flight."""
         self.window.resize(window)
+        self.pace = pace
         for lane in self.lanes.values():
             lane.state = replace(lane.state, policy=policy)
 
@@ -173,6 +194,8 @@ class Delivery:
         self._longest = event.maximum_packet_bytes or _NO_LIMIT
         self._repeats.clear()
         self._unsent = dict(self._retained)
+        if self.pace is not None:
+            self.pace.opened(self._clock.monotonic(), self._dice())
         self._on_open(event)
         for lane in self.lanes.values():
             lane.opened(event)
@@ -192,9 +215,10 @@ class Delivery:
         if event.reason == TAKEN_OVER:
             self._conflict_until_s = self._clock.monotonic() + CONFLICT_SHOWN_S
         self._mail.clear()
+        served, self._served = self._served, False
         self.window.close(event.reason)
         for lane in self.lanes.values():
-            lane.tell(Closed(event.reason))
+            lane.tell(Closed(event.reason, served=served))
 
     def _acknowledged(self, token: int, reason: int) -> None:
         mail = self._mail.pop(token, None)
@@ -202,6 +226,7 @@ class Delivery:
             return
         now_s = self._clock.monotonic()
         self.window.acknowledged(token, now_s)
+        self._served |= reason < 0x80
         if mail.lane is not None:
             mail.lane.tell(Answered(mail.key, reason, now_s, self._dice()))
         elif reason >= 0x80:
@@ -231,6 +256,13 @@ class Delivery:
             elif not self.send(None, topic, payload, retain=True):
                 return
             del self._unsent[topic]
+
+    def allows_backlog(self, now_s: float) -> bool:
+        """Whether a backlog may go on now."""
+        if self.pace is None:
+            return True
+        self.pace.live(self._recorded(), now_s)
+        return self.pace.allows(now_s)
 
     @property
     def alarm_waits(self) -> bool:
@@ -285,11 +317,16 @@ class LaneDelivery:
         self._clock = clock
         self._woken = asyncio.Event()
         self._progress = asyncio.Event()
+        self._retry_s = float("-inf")
+        self._orders: deque[lanes.Quarantine | lanes.Owe | lanes.Pay] = deque()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        self._remember_owed()
         while True:
             self._woken.clear()
+            if await self._obey():
+                continue
             began_s = self._clock.monotonic()
             if self.turn():
                 ended_s = self._clock.monotonic()
@@ -301,10 +338,67 @@ class LaneDelivery:
             except TimeoutError:
                 continue
 
+    def _remember_owed(self) -> None:
+        """Take up the gaps that are owed from before this start."""
+        try:
+            gaps = self._journal.owed(self.lane)
+        except JournalError as error:
+            _log.error("owed gaps unreadable", lane=self.lane, error=str(error))
+            return
+        self.feed.owed = {(gap.incarnation, gap.stream): gap for gap in gaps}
+        self._say_owed({gap.stream for gap in gaps})
+
+    def _say_owed(self, devices: Iterable[str]) -> None:
+        gaps = self.feed.hold_owed()
+        for device in devices:
+            self.tell(Owed(device, [gap for gap in gaps if gap.stream[1] == device]))
+
+    async def _obey(self) -> bool:
+        """Let the disk keep what was refused, off the loop; False when there is nothing."""
+        if not self._orders or self._clock.monotonic() < self._retry_s:
+            return False
+        order = self._orders[0]
+        try:
+            await self._put_aside(order)
+        except JournalError as error:
+            _log.error("not quarantined", lane=self.lane, error=str(error))
+            self._retry_s = self._clock.monotonic() + RETRY_S
+            return False
+        self._orders.popleft()
+        self._progress.set()
+        return True
+
+    async def _put_aside(self, order: lanes.Quarantine | lanes.Owe | lanes.Pay) -> None:
+        feed, journal = self.feed, self._journal
+        if isinstance(order, lanes.Pay):
+            owed = {key: gap for key, gap in feed.owed.items() if key != order.stream}
+            await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
+            feed.owed = owed
+            return
+        items = [order.item] if isinstance(order, lanes.Quarantine) else order.items
+        _log.warning(
+            "records quarantined",
+            lane=self.lane,
+            device=items[0].stream[1],
+            first=items[0].first,
+            last=items[-1].last,
+            reason=order.reason,
+        )
+        positions = [item.position for item in items]
+        kept = [item.position for item in items if not item.replaced]
+        await asyncio.to_thread(journal.quarantine, feed.refused(kept, order.reason))
+        if isinstance(order, lanes.Quarantine):
+            self.tell(Isolated(positions[0], feed.replace(positions[0])))
+            return
+        owed = feed.owing(positions)
+        await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
+        feed.owed = owed
+        self._say_owed([order.device])
+
     async def drained(self) -> None:
         """Return when all that is committed now is settled."""
         goal = self._journal.committed(self.lane)
-        while self.feed.read_to < goal or self.state.loaded:
+        while self.feed.read_to < goal or self.state.loaded or self._orders:
             self._progress.clear()
             await self._progress.wait()
 
@@ -318,6 +412,8 @@ class LaneDelivery:
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
         now_s = self._clock.monotonic()
+        if self._lags and not self._outlet.allows_backlog(now_s):
+            slots = 0
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
         return loaded
 
@@ -330,8 +426,13 @@ class LaneDelivery:
                     topic = self._dialect.topic(self.lane, message.items[0].stream[1])
                     payload = self.feed.payload(message)
                     self._outlet.send(self, topic, payload, key=message.key)
+                    if self._lags and self._outlet.pace is not None:
+                        self._outlet.pace.spend(self.feed.readings(message))
                 case lanes.Settle(position):
                     self._settle(position)
+                case lanes.Quarantine() | lanes.Owe() | lanes.Pay():
+                    self._orders.append(action)
+                    self.wake()
                 case lanes.Reconnect():
                     _log.warning("no acknowledgement", lane=self.lane)
                     self._outlet.reconnect()
@@ -343,6 +444,13 @@ class LaneDelivery:
             topic = len(self._dialect.topic(self.lane, "x" * 64))
             longest = min(longest, event.maximum_packet_bytes - topic - PACKET_BYTES)
         self.tell(Opened(event.can_refuse, longest - self._dialect.head_bytes))
+
+    @property
+    def _lags(self) -> bool:
+        """What it sends next is a backlog. Alarms never are one."""
+        oldest_ns = self.feed.oldest_ns
+        is_old = oldest_ns is not None and oldest_ns < self._clock.now_ns() - LATE_NS
+        return is_old and self.lane is Lane.DATA
 
     @property
     def is_ready(self) -> bool:
@@ -364,7 +472,9 @@ class LaneDelivery:
     def _load(self) -> bool:
         """Read the next records, while few messages are ready to go."""
         state = self.state
-        if not state.online or len(state.waiting) >= READY_MESSAGES or not self.feed.has_more:
+        if not state.online or not self.feed.has_more:
+            return False
+        if len(state.waiting) >= READY_MESSAGES and lanes.ready(state) >= READY_MESSAGES:
             return False
         items = self.feed.load()
         if items:

@@ -53,11 +53,22 @@ class Backlog(Protocol):
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` has been delivered."""
 
+    def quarantine(self, lines: Sequence[bytes]) -> None:
+        """Keep ``lines`` about refused records, durably; blocks."""
+
+    def owed(self, lane: Lane) -> list[Damage]:
+        """Gaps owed to topics that took nothing."""
+
+    def owe(self, lane: Lane, gaps: Sequence[Damage]) -> None:
+        """Exactly ``gaps`` are owed from now on, durably; blocks."""
+
 
 class _Held(NamedTuple):
     part: bytes
     time_ns: int
     boot: str | None
+    told: Damage
+    """What a gap in its place would say."""
 
 
 class Feed:
@@ -75,6 +86,9 @@ class Feed:
         self._schemas: dict[int, list[Layout]] = {}
         self._schema_failures: dict[int, int] = {}
         self._retry_s = float("-inf")
+        self.owed: dict[tuple[str, str], Damage] = {}
+        """Gaps owed to denied topics, by incarnation and device."""
+        self._places: dict[tuple[str, str], int] = {}
 
     @property
     def has_more(self) -> bool:
@@ -123,22 +137,68 @@ class Feed:
         late = [record.time_ns < edge_ns for record in held]
         return self._dialect.message(origin, [record.part for record in held], late)
 
+    def readings(self, message: Message) -> int:
+        """Readings in ``message``."""
+        return sum(self._held[item.position].told.readings or 0 for item in message.items)
+
     def release(self, position: int) -> None:
         """Forget what is settled: everything up to ``position``."""
         done = []
         for held in self._held:
             if held > position:
                 break
-            done.append(held)
+            if held > 0:
+                done.append(held)
         for held in done:
             self._held_bytes -= len(self._held.pop(held).part)
+
+    def replace(self, position: int) -> int:
+        """Hold the gap that stands for the quarantined record there; its bytes."""
+        return self._hold_gap(position, self._held[position].told)
+
+    def refused(self, positions: Sequence[int], reason: int) -> list[bytes]:
+        """A line for a person about each of these records."""
+        form = b'{"lane":"%s","device":"%s","incarnation":"%s","reason":%d,"record":%s}}'
+        lane, lines = self._lane.encode(), list[bytes]()
+        for held in (self._held[position] for position in positions):
+            device, incarnation = held.told.stream.encode(), held.told.incarnation.encode()
+            lines.append(form % (lane, device, incarnation, reason, held.part))
+        return lines
+
+    def owing(self, positions: Sequence[int]) -> dict[tuple[str, str], Damage]:
+        """What will be owed in all when these records are put aside."""
+        owed = dict(self.owed)
+        for position in positions:
+            told = self._held[position].told
+            key = (told.incarnation, told.stream)
+            former = owed.get(key)
+            owed[key] = told if former is None else _joined(former, told)
+        return owed
+
+    def hold_owed(self) -> list[Item]:
+        """The gaps that are owed as items, behind position 0, now held here."""
+        found = []
+        for stream, gap in self.owed.items():
+            position = self._places.setdefault(stream, -1 - len(self._places))
+            size = self._hold_gap(position, gap)
+            found.append(Item(position, stream, gap.first_seq, gap.last_seq, size, True))
+        return found
+
+    def _hold_gap(self, position: int, damage: Damage) -> int:
+        record = _lost_record(damage)
+        part = self._dialect.record(damage.last_seq, record)
+        former = self._held.get(position)
+        self._held_bytes += len(part) - (len(former.part) if former else 0)
+        self._held[position] = _Held(part, record.time_ns, None, damage)
+        return len(part) + self._dialect.overhead_bytes
 
     def _hold(self, entry: Entry | Damage, record: Record) -> Item:
         seq = entry.last_seq if isinstance(entry, Damage) else entry.seq
         body = record.body
         first = body.seqs[0] if isinstance(body, Gap) and body.seqs is not None else seq
         part = self._dialect.record(seq, record)
-        self._held[entry.position] = _Held(part, record.time_ns, record.boot or None)
+        told = _told(entry, record, first, seq)
+        self._held[entry.position] = _Held(part, record.time_ns, record.boot or None, told)
         self._held_bytes += len(part)
         size = len(part) + self._dialect.overhead_bytes
         return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)
@@ -187,11 +247,33 @@ class Feed:
         return self._schemas[key]
 
 
+def _told(entry: Entry | Damage, record: Record, first: int, last: int) -> Damage:
+    """What a gap would say that stands for ``entry`` because the broker refuses it."""
+    gap = record.body if isinstance(record.body, Gap) else None
+    since_ns = gap.from_ns if gap and gap.seqs else record.time_ns
+    readings = gap.count if gap and gap.seqs else entry.readings
+    return Damage(
+        entry.position, entry.stream, entry.incarnation, first, last, since_ns,
+        record.time_ns, readings, Cause.QUARANTINED,
+    )  # fmt: skip
+
+
+def _joined(former: Damage, later: Damage) -> Damage:
+    counts = (former.readings, later.readings)
+    known = [count for count in counts if count is not None]
+    return later._replace(
+        first_seq=former.first_seq,
+        from_ns=former.from_ns,
+        readings=sum(known) if len(known) == len(counts) else None,
+    )
+
+
 def _lost_record(damage: Damage) -> Record:
-    """The gap that is delivered in the place of records nobody can read any more."""
+    """The gap that is delivered in the place of records that are not there any more."""
+    word = damage.cause.removeprefix("journal_")
     gap = Gap(
-        f"corrupt-{damage.first_seq}-{damage.last_seq}",
-        Cause.JOURNAL_CORRUPT,
+        f"{word}-{damage.first_seq}-{damage.last_seq}",
+        damage.cause,
         damage.from_ns,
         damage.to_ns,
         count=damage.readings,

@@ -87,6 +87,8 @@ class Intake:
         self.refusing = False
         """Whether the journal refuses records at present."""
         self.readings_total = 0
+        self.recorded_total = 0
+        """Of them, those that were news and went to the journal."""
         self.bytes_total = 0
         self.gaps_total = 0
         self.lost_total = 0
@@ -281,6 +283,7 @@ class Intake:
             self._lose(stream, time_ns, readings)
             return
         self.bytes_total += len(payload)
+        self.recorded_total += readings
         try:
             self._journal.append(
                 stream.lane,

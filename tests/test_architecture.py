@@ -53,7 +53,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.dialects": {"model", "record"},
     "gateway.lane": {"dialects"},
     "gateway.window": {"dialects", "model"},
-    "gateway.deliver": WORDS | {"dialects", "feed", "lane", "publisher", "window"},
+    "gateway.pace": set(),
+    "gateway.deliver": WORDS | {"dialects", "feed", "lane", "pace", "publisher", "window"},
     "gateway.mqtt": {"clock", "config", "errors", "publisher"},
     "gateway.continuity": {"dialects", "model"},
     # the whole, and those who look at it

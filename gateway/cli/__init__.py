@@ -17,6 +17,7 @@ VERBS: Final = {
     "simulate": "Serve the devices of a configuration on loopback.",
     "demo": "Show the whole line at work, with no hardware.",
     "tap": "Listen on the platform's side of the broker.",
+    "journal": "Look at what is on disk, without stopping the agent.",
     "schema": "Print the JSON Schema of the configuration.",
     "version": "Print versions.",
 }

@@ -17,13 +17,16 @@ Laws, each held by a test in ``tests/journal``
     * An earlier incarnation's segment is never appended to.
     * A thousand empty restarts take no more room.
     * Alarms and marks have room when data has none; settled segments go oldest first.
+    * What a full lane gives up unsettled is counted, and named where it stood, before its
+      file is used again; alarms are never given up (``evict.py``).
+    * A disk that somebody else filled is a smaller journal, not a failed one.
     * A newer format is refused, and nothing is touched.
     * One write and one flush per lane and commit.
 
 Files, mode 0600 in a directory of 0700
     ``lock``                     flock of the one owner
     ``state``  ``cursor``        two slots each, the newest intact one counts
-    ``alarm/ data/ meta/``       ``seg-<number>``, in order
+    ``alarm/ data/ meta/``       ``seg-<number>`` in order; ``gone-<number>``: a tomb
     ``pool/large  pool/small``   pre-written files, so that the disk cannot fill under us
     ``schemas/<16 hex>``         layouts of records, by content, each kept twice
     ``quarantine/``              what could not be parsed; left for a person

@@ -80,6 +80,8 @@ class Header(NamedTuple):
     mono_ns: int
     config: str
     gathered: bool = False
+    evicts: int = 0
+    """Of a tomb: number of the first segment it stands for; ``number`` is the last."""
 
 
 class Draft(NamedTuple):

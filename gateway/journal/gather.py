@@ -62,16 +62,14 @@ def seal_rows(files: Files, segment: Segment) -> tuple[Row, ...]:
     return seal.rows if seal else ()
 
 
-def lower(expected: Expected, row: Row) -> None:
-    """Expect what ``row`` begins with, even if segments settled as a whole hold it too.
+def restate(expected: Expected, row: Row) -> None:
+    """Expect what ``row`` of a gathered segment begins with, whatever came before it.
 
-    Power that goes between a gathering and the recycling leaves both copies; once the
-    cursor stands in the gathered one, that one counts.
+    What was settled is left out of such a segment, so a stream may begin later in it than
+    the one before ended. Power that goes between a gathering and the recycling leaves both
+    copies, so it may begin earlier too; once the cursor stands in it, this one counts.
     """
-    key = (row.incarnation, row.name)
-    due = expected.get(key)
-    if due is not None and due[0] > row.first_seq:
-        expected[key] = (row.first_seq, row.first_ns)
+    expected[row.incarnation, row.name] = (row.first_seq, row.first_ns)
 
 
 class Gathering:
@@ -102,8 +100,8 @@ class Gathering:
             self._finish()
         except OSError:
             done = self._kept[-1].number if self._kept else -1
-            dropped = {s.number for s in self._found.discarded}
-            rest = [s for s in segments if s.number > done and s.number not in dropped]
+            dropped = {s.path for s in self._found.discarded}
+            rest = [s for s in segments if s.number > done and s.path not in dropped]
             self._found.segments = self._kept + rest
             raise
         self._found.segments = self._kept
@@ -139,7 +137,7 @@ class Gathering:
             for row in rows:
                 self._seed(row)
                 if self._found.settled >= place(segment.number, HEADER_BYTES):
-                    lower(self._expected, row)
+                    restate(self._expected, row)
         for frame in self._frames(segment):
             self._take(segment, frame)
         if segment.sealed:

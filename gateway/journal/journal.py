@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import structlog
 
 from gateway.clock import Clock
 from gateway.errors import JournalError
 from gateway.journal.files import DiskFiles, File, Files
 from gateway.journal.format import COVERS, FORMAT, FULL, Draft, Kind, Row, pack_rows
 from gateway.journal.log import Log
-from gateway.journal.pool import Pool
+from gateway.journal.pool import DISK_FULL, Pool
+from gateway.journal.quarantine import Quarantine
 from gateway.journal.reader import Reader
 from gateway.journal.recovery import Recovery, StreamKey
 from gateway.journal.schemas import Schemas
 from gateway.journal.slots import SlotFile
 from gateway.journal.tail import Births, Origin
-from gateway.journal.words import Damage, Entry, Recovered, Settings, Stats
+from gateway.journal.words import KEPT_BACK, Damage, Entry, Recovered, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
 from gateway.model import Lane
 
+log = structlog.get_logger()
 _FOLDERS = (
     *(lane.value for lane in Lane),
     "pool",
@@ -30,7 +34,7 @@ _FOLDERS = (
     "quarantine",
     "schemas",
 )
-_READY_SEGMENTS = 2
+_READY_SEGMENTS = 2 + KEPT_BACK
 """Files of each pool written before `Journal.open` returns."""
 _READ_BYTES = 1 << 20
 _READ_RECORDS = 10_000
@@ -66,6 +70,7 @@ class Journal:
         self._state = state
         self._cursor = cursor
         self._schemas = schemas
+        self._quarantine = Quarantine(files, settings.path / "quarantine")
         self._schema = 0
         self._origin = origin
         self._pools = pools
@@ -145,8 +150,7 @@ class Journal:
         schemas.keep(recovery.schemas() | {key})
         schemas.save()
         for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
-            while pool.free < _READY_SEGMENTS and pool.grow():
-                pass
+            _make_ready(pool)
         mark = {"format": FORMAT, "gateway": gateway, "incarnation": origin.incarnation}
         state.write({**mark, "previous": origin.previous, "clean": False}, sync=True)
         journal = cls(
@@ -318,6 +322,39 @@ class Journal:
                 break
         log.settle(position)
 
+    def quarantine(self, lines: Sequence[bytes]) -> None:
+        """Keep ``lines`` about records the broker refuses, durably. Blocks: not for the loop.
+
+        Raises:
+            JournalError: The disk refused.
+        """
+        try:
+            self._quarantine.keep(lines)
+        except OSError as error:
+            raise JournalError(f"quarantine: {error}") from error
+
+    def owed(self, lane: Lane) -> list[Damage]:
+        """The gaps owed to topics that took nothing, from this incarnation and before.
+
+        Raises:
+            JournalError: The disk cannot read.
+        """
+        try:
+            return self._quarantine.owed(lane)
+        except (OSError, ValueError, TypeError) as error:
+            raise JournalError(f"quarantine/owed-{lane}: {error}") from error
+
+    def owe(self, lane: Lane, gaps: Sequence[Damage]) -> None:
+        """From now on exactly ``gaps`` are owed in ``lane``, durably. Blocks: not for the loop.
+
+        Raises:
+            JournalError: The disk refused; what was owed before still is.
+        """
+        try:
+            self._quarantine.owe(lane, gaps)
+        except OSError as error:
+            raise JournalError(f"quarantine/owed-{lane}: {error}") from error
+
     def heads(self) -> Mapping[tuple[Lane, str], tuple[int, int]]:
         """Of each stream of this incarnation, the last committed and the last settled seq."""
         return {
@@ -396,9 +433,22 @@ def _claim(files: Files, settings: Settings) -> File:
         raise JournalError(f"{settings.path}: {error.strerror or error}") from error
 
 
+def _make_ready(pool: Pool) -> None:
+    """Have some files written; a full disk is no reason not to start."""
+    try:
+        pool.trim()
+        while pool.free < _READY_SEGMENTS and pool.grow():
+            pass
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        log.warning("journal pool cannot grow", error=str(error))
+
+
 def _pools(files: Files, settings: Settings) -> dict[Lane, Pool]:
     folder = settings.path / "pool"
-    small = settings.quota(Lane.ALARM) + settings.quota(Lane.META)
-    large = Pool(files, folder / "large", settings.data_segment, settings.quota(Lane.DATA))
-    others = Pool(files, folder / "small", settings.small_segment, small)
+    small = settings.quota(Lane.ALARM) + settings.quota(Lane.META) + KEPT_BACK
+    data = settings.quota(Lane.DATA) + KEPT_BACK
+    large = Pool(files, folder / "large", settings.data_segment, data, KEPT_BACK)
+    others = Pool(files, folder / "small", settings.small_segment, small, KEPT_BACK)
     return {Lane.DATA: large, Lane.ALARM: others, Lane.META: others}

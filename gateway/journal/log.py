@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gateway.clock import Clock
 from gateway.errors import JournalError, JournalFullError
+from gateway.journal.evict import bury, fits, joined, rows_to_bury, unsettled
 from gateway.journal.format import (
     HEADER_BYTES,
     NAME_LIMIT,
@@ -19,6 +20,7 @@ from gateway.journal.format import (
     Kind,
     frame_bytes,
 )
+from gateway.journal.pool import DISK_FULL
 from gateway.journal.schemas import Schemas
 from gateway.journal.segment import DELIVERED, Segment, capacity, place
 from gateway.journal.settling import Settling
@@ -39,6 +41,7 @@ class Meter:
     commits: int = 0
     last_commit_s: float = 0.0
     busy_since: float | None = None
+    evicted_records: int = 0
 
 
 class Log:
@@ -82,7 +85,9 @@ class Log:
         self._usable = capacity(births.pool.segment_bytes) * 7 // 8
         self._largest = self._usable // 2
         last = segments[-1] if segments else None
-        self.committed = place(last.number, last.end) if last else settling.position
+        self.committed = (
+            place(last.number, max(last.end, last.last_record)) if last else settling.position
+        )
         self._last_record = max(
             (place(s.number, s.last_record) for s in segments if s.last_record), default=0
         )
@@ -173,7 +178,7 @@ class Log:
 
     def _measure_room(self) -> int:
         """Bytes that can be appended before the disk share is used up; a little too low."""
-        spare = self._births_left() + self._settled_segments()
+        spare = self._births_left() + max(self._settled_segments(), len(self._evictable()))
         room = spare * self._usable + (self._usable if self._ahead else 0)
         return room + (self._active.room if self._active else 0)
 
@@ -192,6 +197,12 @@ class Log:
                 break
             count += 1
         return count
+
+    def _evictable(self) -> list[Segment]:
+        """Segments that may go unsettled, oldest first; no alarms, never the newest."""
+        if self.lane is Lane.ALARM:
+            return []
+        return [segment for segment in self.segments[:-1] if not segment.is_tomb]
 
     # -- writer thread -------------------------------------------------------------
 
@@ -275,11 +286,57 @@ class Log:
     def _birth(self) -> Active:
         self._retire()
         if not self._births_left():
-            if not self._settled_segments():
-                raise JournalFullError(f"{self.lane}: no segment is left")
+            self._make_room()
+        while True:
+            self._watch()
+            try:
+                return self._births.next()
+            except OSError as error:
+                # Somebody else filled the disk before the pool was whole: what it
+                # has of files is all there will be.
+                if error.errno not in DISK_FULL:
+                    raise
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Give up one segment: the oldest settled one, else the oldest of all.
+
+        Raises:
+            JournalFullError: None may go.
+        """
+        if self._settled_segments():
             self._recycle()
+        elif victims := self._evictable():
+            self._evict(victims[0])
+        else:
+            raise JournalFullError(f"{self.lane}: no segment is left")
+
+    def _evict(self, victim: Segment) -> None:
+        """Put a tomb in the place of ``victim``, durable before its file is used again."""
+        files, pool = self._births.files, self._births.pool
+        with self.lock:
+            at = self.segments.index(victim)
+            tomb = self.segments[at - 1] if at else None
+        held = rows_to_bury(files, victim, tomb)
+        with self.lock:
+            lost = unsettled(victim, held, self.settling)
+            told = unsettled(tomb, tomb.rows or (), self.settling) if tomb else []
+            rows = joined(told, lost)
+            paid = dict(self.settling.paid)
+        if tomb and not fits(rows, pool.segment_bytes):
+            rows, tomb = lost, None
         self._watch()
-        return self._births.next()
+        first = tomb.header.evicts if tomb else victim.number
+        new = [bury(files, pool, victim.path.parent, victim, first, rows)] if rows else []
+        for each in new:
+            each.paid_before = paid
+        with self.lock:
+            gone = [each for each in (tomb, victim) if each is not None]
+            start = self.segments.index(gone[0])
+            self.segments[start : at + 1] = new
+            self.meter.evicted_records += sum(row.last_seq - row.first_seq + 1 for row in lost)
+            for each in gone:
+                pool.give(each.path)
 
     def _retire(self) -> None:
         """Recycle settled segments that are too old, or beyond their quarter."""
@@ -351,7 +408,11 @@ class Log:
     def stats(self) -> LaneStats:
         """The lane in numbers."""
         with self.lock:
-            after = [s for s in self.segments if s.number >= self.settling.position >> 32]
+            after = [
+                segment
+                for segment in self.segments
+                if segment.number >= self.settling.position >> 32 and not segment.is_tomb
+            ]
             here = sum(s.number == self.settling.position >> 32 for s in after)
             done = self.settling if here else Settling(0, {})
             is_settled = self.settling.position >= self._last_record
@@ -368,6 +429,7 @@ class Log:
                 commits=self.meter.commits,
                 last_commit_s=self.meter.last_commit_s,
                 failed=self.failed,
+                evicted_records=self.meter.evicted_records,
             )
 
     def _oldest_ns(self, unsettled: list[Segment]) -> int | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
 from pathlib import Path
 
 from gateway.journal.files import Files
 
+DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+"""There is no room: the disk itself is well."""
 _STEP = 1 << 20
 _ZEROS = bytes(_STEP)
 
@@ -15,12 +18,15 @@ _ZEROS = bytes(_STEP)
 class Pool:
     """Pre-written files of one size; segments are born from it and come back to it."""
 
-    def __init__(self, files: Files, folder: Path, segment_bytes: int, limit: int) -> None:
+    def __init__(
+        self, files: Files, folder: Path, segment_bytes: int, limit: int, kept_back: int = 0
+    ) -> None:
         self._files = files
         self._folder = folder
         self.segment_bytes = segment_bytes
         self.limit = limit
         """Files there may be, free and lent together."""
+        self._kept_back = kept_back
         self.lent = 0
         self._free: list[Path] = []
         self._lock = threading.Lock()
@@ -43,15 +49,17 @@ class Pool:
         last = max((int(path.name) for path in self._free), default=0)
         self._numbers = itertools.count(last + 1)
 
-    def take(self) -> Path:
+    def take(self, *, last: bool = False) -> Path:
         """A file for a new segment; written on the spot when none stands ready.
+
+        last: it may be one of those kept back.
 
         Raises:
             OSError: There is no room for another, or the disk failed.
         """
         with self._lock:
             self.lent += 1
-            if self._free:
+            if len(self._free) > (0 if last else self._kept_back):
                 return self._free.pop()
         try:
             return self._write()
@@ -72,6 +80,11 @@ class Pool:
         with self._lock:
             self.lent -= 1
 
+    def trim(self) -> None:
+        """Remove what is free beyond the limit: files that a failed disk made us forget."""
+        while self._free and self.lent + len(self._free) > self.limit:
+            self._files.remove(self._free.pop())
+
     def grow(self) -> bool:
         """Write one more file; False when all there may be stand already."""
         with self._lock:
@@ -91,8 +104,7 @@ class Pool:
                 file.write(_ZEROS[: self.segment_bytes - at], at)
             file.sync()
         except OSError:
-            # A full disk: what was written of it must not stay beside the limit.
-            self._files.remove(draft)
+            self._files.remove(draft)  # on a full disk its bytes are somebody's room
             raise
         finally:
             file.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from gateway.journal.evict import UNKNOWN_READINGS, fewer, settled_readings
 from gateway.journal.files import Files
-from gateway.journal.format import HEADER_BYTES, Frame, Kind
+from gateway.journal.format import HEADER_BYTES, Frame, Kind, Row
 from gateway.journal.gather import seal_rows
 from gateway.journal.log import Log
 from gateway.journal.scan import Scan
 from gateway.journal.segment import DELIVERED, Segment, place
 from gateway.journal.settling import Expected, Key, Note
 from gateway.journal.words import Damage, Entry
+from gateway.model import Cause
 
 _new = tuple.__new__  # half the price of a named tuple's own constructor
 _INSIDE = 1
@@ -44,7 +46,7 @@ class Reader:
                 if after != self._position:
                     self._seek(after)
                 elif self._segment is not None and self._segment not in self._log.segments:
-                    self._skip(self._segment.number)
+                    self._resume(self._segment.number)
                 self._fill(found, after, max_bytes, max_records)
             except OSError:
                 self.close()
@@ -61,8 +63,12 @@ class Reader:
             self._scan.close()
         self._scan = self._segment = None
 
+    def _resume(self, number: int) -> None:
+        """Segment ``number`` was recycled: go on behind it, or in the tomb it lies in."""
+        self._skip(number - 1)
+
     def _skip(self, number: int) -> None:
-        """Go on behind segment ``number``, which is read or was settled and recycled."""
+        """Go on behind segment ``number``, which is read."""
         self._leave_file()
         for segment in self._log.segments:
             if segment.number > number:
@@ -110,12 +116,14 @@ class Reader:
                     break
                 if frame.kind in DELIVERED:
                     length = len(frame.payload or b"") if base | frame.end > after else 0
-                    if size and size + length > max_bytes:
+                    if found and size + length > max_bytes:
                         scan.at = at
                         return
                     size += length
                     self._take(frame, base, after, found)
             if frame is not None or not self._leave(after, found):
+                return
+            if len(found) >= max_records:
                 return
 
     def _take(self, frame: Frame, base: int, after: int, found: list[Entry | Damage]) -> None:
@@ -147,16 +155,29 @@ class Reader:
         if position > settling.noted:
             settling.note(_new(Note, (position, key, seq, time_ns, 1, readings)))
 
+    def _evicted(self, segment: Segment, row: Row, due_seq: int) -> int | None:
+        """Readings of ``row`` from ``due_seq`` on; None when nobody knows."""
+        if not segment.is_tomb or row.readings == UNKNOWN_READINGS:
+            return None
+        if due_seq <= row.first_seq:
+            return row.readings
+        key, settling = (row.incarnation, row.name), self._log.settling
+        gone = settled_readings(segment, key, settling) + settling.unpaid(key, due_seq)
+        return fewer(row.readings, gone)
+
     def _miss(
         self, position: int, key: Key, due: tuple[int, int], last_seq: int, to_ns: int,
         readings: int | None, after: int, found: list[Entry | Damage],
+        cause: Cause = Cause.JOURNAL_CORRUPT,
     ) -> None:  # fmt: skip
         if position <= after:
             return
         stream, incarnation, key = self._words.get(key) or self._word(key)
         self._position = position
         found.append(
-            Damage(position, stream, incarnation, due[0], last_seq, due[1], to_ns, readings)
+            Damage(
+                position, stream, incarnation, due[0], last_seq, due[1], to_ns, readings, cause
+            )
         )
         count = last_seq - due[0] + 1
         self._log.settling.note(Note(position, key, last_seq, to_ns, count, readings or 0))
@@ -176,7 +197,11 @@ class Reader:
             if due[0] <= row.last_seq:
                 self._expected[key] = (row.last_seq + 1, row.last_ns)
                 position = place(segment.number, segment.size + n)
-                self._miss(position, key, due, row.last_seq, row.last_ns, None, after, found)
+                count = self._evicted(segment, row, due[0])
+                cause = Cause.JOURNAL_EVICTED if segment.is_tomb else Cause.JOURNAL_CORRUPT
+                self._miss(
+                    position, key, due, row.last_seq, row.last_ns, count, after, found, cause
+                )
         if segment is last:
             return False
         self._skip(segment.number)

@@ -29,7 +29,7 @@ from gateway.journal.format import (
     unpack_header,
     unpack_rows,
 )
-from gateway.journal.gather import Gathering, LaneFound, lower, seal_rows
+from gateway.journal.gather import Gathering, LaneFound, restate, seal_rows
 from gateway.journal.pool import Pool
 from gateway.journal.scan import read_seal, walk
 from gateway.journal.segment import DELIVERED, Segment, Tally, place
@@ -114,16 +114,27 @@ class Recovery:
 
     def _load(self, found: LaneFound, headers: Mapping[str, Header | None]) -> None:
         numbers: set[int] = set()
+        tombs = [header for header in headers.values() if header and header.evicts]
         for name, header in headers.items():
+            if header is not None and _is_superseded(header, tombs):
+                found.discarded.append(self._original(found, name, header))
+                continue
             if header is None or header.number in numbers or header.lane != found.lane.value:
                 self._quarantine(found, name)
                 continue
             numbers.add(header.number)
             found.segments.append(self._segment(found, name, header))
         found.segments.sort(key=lambda segment: segment.number)
-        self._pools[found.lane].lent += len(found.segments)
+        self._pools[found.lane].lent += len(found.segments) + len(found.discarded)
         self._load_cursor(found)
         _drop_rewritten(found)
+
+    def _original(self, found: LaneFound, name: str, header: Header) -> Segment:
+        file = self._files.open(found.folder / name)
+        try:
+            return Segment(header, found.folder / name, file.size())
+        finally:
+            file.close()
 
     def _segment(self, found: LaneFound, name: str, header: Header) -> Segment:
         path = found.folder / name
@@ -176,12 +187,12 @@ class Recovery:
         for segment in found.segments:
             if segment.number in found.frames:
                 self._sort_torn(found, segment.number, bytes.fromhex(last or ""))
-                tally = _tally(found.lane, found.frames[segment.number])
+                tally = Tally.of(found.frames[segment.number], found.lane.value)
                 segment.describe(tally.seal(_end(found.frames[segment.number])))
                 segment.rows = tuple(tally.rows.values())
             for row in segment.rows or ():
                 _join(found.states, row)
-            if segment.sealed:
+            if segment.sealed and not segment.is_tomb:
                 segment.rows = None  # the seal on disk says it; memory is for the backlog
 
     def _sort_torn(self, found: LaneFound, number: int, last: bytes) -> None:
@@ -285,8 +296,11 @@ class Recovery:
         return settling
 
     def _survey(self, found: LaneFound, segment: Segment, settling: Settling) -> None:
-        for row in seal_rows(self._files, segment):
-            lower(settling.expected, row)
+        for n, row in enumerate(seal_rows(self._files, segment), start=1):
+            if segment.header.gathered:
+                restate(settling.expected, row)
+            if segment.is_tomb and place(segment.number, segment.size + n) <= settling.position:
+                settling.expected[row.incarnation, row.name] = (row.last_seq + 1, row.last_ns)
         for frame in self._frames(found, segment):
             if place(segment.number, frame.end) > settling.position:
                 return
@@ -295,6 +309,7 @@ class Recovery:
                 settling.expected[key] = (frame.seq + 1, frame.time_ns)
                 settling.records += 1
                 settling.readings += frame.readings
+                settling.paid[key] = settling.paid.get(key, 0) + frame.readings
 
     def discard(self) -> None:
         """Give the originals of what was gathered back to the pool."""
@@ -329,6 +344,13 @@ class Recovery:
         }
 
 
+def _is_superseded(header: Header, tombs: Iterable[Header]) -> bool:
+    """A tomb that stands for ``header`` and more was durable before the crash."""
+    return any(
+        tomb is not header and tomb.evicts <= header.number <= tomb.number for tomb in tombs
+    )
+
+
 def _drop_rewritten(found: LaneFound) -> None:
     """Where a flush failed the records stand again, whole, in a later segment: those count."""
     first: dict[Key, int] = {}
@@ -342,13 +364,6 @@ def _drop_rewritten(found: LaneFound) -> None:
             begins = {f[2:4]: f.seq for f in reversed(frames) if f.kind in DELIVERED}
         for key, seq in begins.items():
             first[key] = min(seq, first.get(key, seq))
-
-
-def _tally(lane: Lane, frames: Iterable[Frame]) -> Tally:
-    tally = Tally(lane)
-    for frame in frames:
-        tally.add(frame, frame.end)
-    return tally
 
 
 def _join(states: dict[bytes, Row], row: Row) -> None:

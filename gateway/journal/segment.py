@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from gateway.journal.pool import Pool
 from gateway.model import Lane
 
 PREFIX = "seg-"
+TOMB_PREFIX = "gone-"
 _LONG_AGO = -(1 << 63)
 DELIVERED = frozenset((Kind.RECORD, Kind.LOST))
 
@@ -55,7 +56,9 @@ class Segment:
     schemas: tuple[int, ...] = ()
     sealed: bool = False
     rows: tuple[Row, ...] | None = None
-    """Known here only when no seal on disk says it."""
+    """Known here only when no seal on disk says it, and of a tomb."""
+    paid_before: Mapping[tuple[bytes, bytes], int] = field(default_factory=dict)
+    """Of a tomb: readings of each stream that were settled when it was made."""
 
     @property
     def number(self) -> int:
@@ -66,6 +69,11 @@ class Segment:
     def generation(self) -> int:
         """What its frames carry, and no bytes of an earlier use."""
         return self.header.generation
+
+    @property
+    def is_tomb(self) -> bool:
+        """It holds no records, but names those that were evicted."""
+        return self.header.evicts > 0
 
     def describe(self, seal: Seal) -> None:
         """Take over what ``seal`` says."""
@@ -117,6 +125,22 @@ class Tally:
         self.readings += readings
         self.last_ns = time_ns
         self.last_record = end
+
+    @classmethod
+    def of(cls, frames: Iterable[Frame], lane: str) -> Tally:
+        """What ``frames`` add up to."""
+        tally = cls(Lane(lane))
+        for frame in frames:
+            tally.add(frame, frame.end)
+        return tally
+
+    def bury(self, row: Row, segment_bytes: int) -> None:
+        """Name what was evicted; each row ends where no frame can, behind the segment."""
+        self.rows[row.incarnation, row.name] = row
+        self.row_total += row_bytes(row.name)
+        self.first_ns = min(self.first_ns or row.first_ns, row.first_ns)
+        self.last_ns = max(self.last_ns, row.last_ns)
+        self.last_record = segment_bytes + len(self.rows)
 
     def expect(self, key: tuple[bytes, bytes], seq: int) -> None:
         """Let the row of ``key`` begin at ``seq``; what stood there is lost."""
@@ -196,8 +220,8 @@ def write_whole(
     Raises:
         OSError: There is no room, or the disk failed; nothing changed.
     """
-    source = pool.take()
-    target = folder / f"{PREFIX}{header.number:010d}"
+    source = pool.take(last=True)
+    target = folder / f"{TOMB_PREFIX if header.evicts else PREFIX}{header.number:010d}"
     frames = b"".join(pack_frame(draft, header.generation) for draft in drafts)
     seal = tally.seal(HEADER_BYTES + len(frames))
     tail = pack_seal(seal, header.generation, pool.segment_bytes)

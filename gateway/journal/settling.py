@@ -36,6 +36,10 @@ class Settling:
         """Settled in the segment ``position`` is in."""
         self.seqs: dict[Key, int] = {}
         """Last settled seq of each stream, since start."""
+        self.paid: dict[Key, int] = {}
+        """Settled readings of each stream, since start and in the segment it began in."""
+        self._paid_before: dict[Key, int] = {}
+        """`paid` when the segment ``position`` is in was entered."""
         self._notes: deque[Note] = deque()
 
     @property
@@ -61,9 +65,23 @@ class Settling:
         self.records += note.records
         self.readings += note.readings
         self.seqs[note.key] = note.last_seq
+        self.paid[note.key] = self.paid.get(note.key, 0) + note.readings
         self.expected[note.key] = (note.last_seq + 1, note.time_ns)
 
     def _move(self, position: int) -> None:
         if position >> 32 != self.position >> 32:
             self.records = self.readings = 0
+            self._paid_before = dict(self.paid)
         self.position = position
+
+    def paid_here(self, key: Key) -> int:
+        """Settled readings of ``key`` in the segment ``position`` is in."""
+        return self.paid.get(key, 0) - self._paid_before.get(key, 0)
+
+    def unpaid(self, key: Key, before_seq: int) -> int:
+        """Readings of ``key`` that were read and wait, of records before ``before_seq``."""
+        return sum(
+            note.readings
+            for note in self._notes
+            if note.key == key and note.last_seq < before_seq
+        )

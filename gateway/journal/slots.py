@@ -50,6 +50,9 @@ class SlotFile:
         self._turn += 1
         file = self._files.open(self._path, create=True)
         try:
+            if file.size() < 2 * _SLOT_BYTES:
+                # Both slots take their room now: later the disk may be full.
+                file.write(bytes(2 * _SLOT_BYTES - file.size()), file.size())
             file.write(_pack(self._turn, value), self._turn % 2 * _SLOT_BYTES)
             if sync:
                 file.sync()

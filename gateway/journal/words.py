@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.model import Lane
+from gateway.model import Cause, Lane
 
 MIB = 1 << 20
 _SMALL_SHARE = {Lane.ALARM: 16, Lane.META: 32}
 _LEAST_SEGMENTS = 4
+KEPT_BACK = 1
+"""Files of each pool no record is written to: the next tomb needs one when all is full."""
 ALARM_COMMIT_S = 0.02
 """Time an alarm waits for company; with the flush it is durable in 50 ms."""
 
@@ -42,8 +44,9 @@ class Settings:
         if lane is not Lane.DATA:
             share = self.size // _SMALL_SHARE[lane] // self.small_segment
             return max(_LEAST_SEGMENTS, share)
-        small = sum(self.quota(other) for other in _SMALL_SHARE) * self.small_segment
-        return max(_LEAST_SEGMENTS, (self.size - small) // self.data_segment)
+        small = sum(self.quota(other) for other in _SMALL_SHARE) + KEPT_BACK
+        room = self.size - small * self.small_segment
+        return max(_LEAST_SEGMENTS, room // self.data_segment - KEPT_BACK)
 
     def delay_s(self, lane: Lane) -> float:
         """Longest time from the first record in memory to the start of its commit."""
@@ -71,7 +74,7 @@ class Entry(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Stored records of one stream that cannot be read any more."""
+    """Stored records of one stream that are not there any more, or cannot be read."""
 
     position: int
     stream: str
@@ -82,6 +85,7 @@ class Damage(NamedTuple):
     to_ns: int
     readings: int | None
     """None: nobody knows how many."""
+    cause: Cause = Cause.JOURNAL_CORRUPT
 
 
 class StreamState(NamedTuple):
@@ -143,6 +147,8 @@ class LaneStats:
     last_commit_s: float
     """How long the last commit took, write and flush."""
     failed: str | None
+    evicted_records: int = 0
+    """Given up unsettled since start, for want of room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class Site:
             "gateway: {id: bench}\n"
             f"defaults:\n  interval: 1s\n{deadband}"
             f"links:\n{links}"
-            f"mqtt: {{urls: ['mqtt://127.0.0.1:{broker_port}'], root: bench}}\n"
+            f"mqtt: {{urls: ['mqtt://127.0.0.1:{broker_port}'], root: bench, "
+            "catch_up: 1000000}\n"
             # Small, so that the pool is written before the measurement begins.
             f"journal: {{path: {journal}, size: {self.journal}, commit: {self.commit_ms}ms}}\n"
         )

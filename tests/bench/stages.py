@@ -295,6 +295,15 @@ class _Memory:
     def settled(self, lane: Lane) -> int:
         return self._settled if lane is Lane.DATA else 0
 
+    def quarantine(self, lines: Sequence[bytes]) -> None:
+        raise BenchError("delivery quarantined a record")
+
+    def owed(self, lane: Lane) -> list[Damage]:
+        return []
+
+    def owe(self, lane: Lane, gaps: Sequence[Damage]) -> None:
+        raise BenchError("delivery put records aside")
+
     def read(
         self, lane: Lane, after: int, *, max_bytes: int, max_records: int
     ) -> Sequence[Entry | Damage]:

@@ -15,13 +15,15 @@ class Mutation(NamedTuple):
     test: str
 
 
-_LANE = "gateway/lane.py"
+_LANE = "gateway/lane/step.py"
+_SUSPICION = "gateway/lane/suspicion.py"
 _WINDOW = "gateway/window.py"
 _MQTT = "gateway/mqtt.py"
 _JSON = "gateway/dialects/json.py"
 _FEED = "gateway/feed.py"
 _ANY = "tests/delivery/test_lane.py::TestAnyBroker"
 _TEST_LANE = "tests/delivery/test_lane.py::"
+_TEST_REFUSALS = "tests/delivery/test_refusals.py::"
 _TEST_JSON = "tests/delivery/test_json.py::"
 
 MUTATIONS = [
@@ -35,8 +37,8 @@ MUTATIONS = [
     Mutation(
         "settle too early: waiting counts as delivered",
         _LANE,
-        "    unacknowledged += [message.key for message in state.waiting[:1]]\n",
-        "",
+        "[message.key for message in state.waiting if message.key > 0]",
+        "[message.key for message in state.waiting if message.key > 1e9]",
         _ANY,
     ),
     Mutation(
@@ -56,28 +58,28 @@ MUTATIONS = [
     Mutation(
         "a refused message goes to the end of the queue",
         _LANE,
-        "waiting=_in_order(state.waiting, [message]))",
+        "waiting=in_order(state.waiting, [message]))",
         "waiting=(*state.waiting, message))",
         _ANY,
     ),
     Mutation(
         "a lost message goes to the end of the queue",
         _LANE,
-        "waiting=_in_order(state.waiting, back))",
+        "waiting=in_order(state.waiting, back))",
         "waiting=(*state.waiting, *back))",
         _ANY,
     ),
     Mutation(
         "later pieces of a divided message overtake older ones",
         _LANE,
-        "waiting = deque(_in_order(waiting, pieces))",
+        "waiting = deque(in_order(waiting, pieces))",
         "waiting.extendleft(reversed(pieces))",
-        _ANY,
+        _TEST_LANE + "test_later_piece_of_a_divided_message_waits_behind_what_is_older",
     ),
     Mutation(
         "a refused record is forgotten",
         _LANE,
-        "    state = replace(state, waiting=_in_order(state.waiting, [message]))\n",
+        "    state = replace(state, waiting=in_order(state.waiting, [message]))\n",
         "",
         _ANY,
     ),
@@ -90,7 +92,7 @@ MUTATIONS = [
     ),
     Mutation(
         "records of different streams in one message",
-        _LANE,
+        "gateway/lane/words.py",
         "opened.get(item.stream)",
         "next(iter(opened.values()), None)",
         _ANY,
@@ -105,7 +107,7 @@ MUTATIONS = [
     Mutation(
         "the whole window goes out as a probe",
         _LANE,
-        "slots = min(tick.slots, 0 if state.flight else 1) if state.probing else tick.slots",
+        "slots = min(tick.slots, 0 if state.flight else 1) if alone else tick.slots",
         "slots = tick.slots",
         _TEST_LANE
         + "test_no_subscribers_holds_the_lane_and_probes_with_one_message_every_30_s",
@@ -128,8 +130,8 @@ MUTATIONS = [
     Mutation(
         "a record too large for the broker is sent",
         _LANE,
-        "        if message.bytes > state.broker_bytes:\n",
-        "        if message.bytes > 1 << 40:\n",
+        "        if message.bytes > state.broker_bytes and",
+        "        if message.bytes > 1 << 40 and",
         _TEST_LANE + "test_record_longer_than_the_broker_takes_is_never_sent",
     ),
     Mutation(
@@ -221,5 +223,41 @@ MUTATIONS = [
         "            self.read_to = goal\n",
         "tests/delivery/test_feed.py::"
         "test_disk_that_cannot_be_read_is_tried_again_and_nothing_is_skipped",
+    ),
+    Mutation(
+        "a denied topic holds up its lane",
+        _SUSPICION,
+        "        if not suspect.denied or not mine or is_busy:\n",
+        "        if True:\n",
+        _TEST_REFUSALS + "test_a_denied_topic_is_named_and_the_others_flow",
+    ),
+    Mutation(
+        "records are quarantined although the broker refuses everything",
+        _SUSPICION,
+        "    if not suspect.others:\n",
+        "    if False:\n",
+        _TEST_REFUSALS + "test_a_refusal_of_everything_stops_the_lane_and_quarantines_nothing",
+    ),
+    Mutation(
+        "innocent neighbours are quarantined with a refused record",
+        _SUSPICION,
+        "    if count > 1:\n",
+        "    if False:\n",
+        _TEST_REFUSALS
+        + "test_a_record_on_which_the_broker_disconnects_is_found_and_quarantined",
+    ),
+    Mutation(
+        "gaps owed to a denied topic are forgotten at a restart",
+        "gateway/deliver.py",
+        "        self._remember_owed()\n",
+        "",
+        _TEST_REFUSALS + "test_what_is_owed_is_delivered_after_a_restart_before_anything_newer",
+    ),
+    Mutation(
+        "records are settled before it is durable that their gap is owed",
+        _LANE,
+        "    unacknowledged += [item.position for item in state.owing]\n",
+        "",
+        _TEST_LANE + "test_nothing_settles_before_it_is_durable_that_its_gap_is_owed",
     ),
 ]

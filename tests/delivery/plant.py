@@ -52,6 +52,8 @@ class MemoryJournal:
         self.encoder = Encoder(BOOT, blocks, self.layouts)
         self.entries: dict[Lane, list[Entry | Damage]] = {lane: [] for lane in Lane}
         self.settlements: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self.refused: list[bytes] = []
+        self.debts: dict[Lane, list[Damage]] = {lane: [] for lane in Lane}
         self._seqs: dict[tuple[Lane, str, str], int] = {}
 
     def committed(self, lane: Lane) -> int:
@@ -97,6 +99,15 @@ class MemoryJournal:
         entry = Entry(position, device, run, seq, 1, time_ns, 1, payload)
         self.entries[lane].append(entry)
         return entry
+
+    def quarantine(self, lines: Sequence[bytes]) -> None:
+        self.refused += lines
+
+    def owed(self, lane: Lane) -> list[Damage]:
+        return list(self.debts[lane])
+
+    def owe(self, lane: Lane, gaps: Sequence[Damage]) -> None:
+        self.debts[lane] = list(gaps)
 
     def damage(self, device: str, count: int, readings: int | None) -> Damage:
         """Store ``count`` records that cannot be read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from gateway.deliver import Delivery
 from gateway.dialects.json import JsonDialect
 from gateway.lane import Policy
 from gateway.mqtt import MqttPublisher, MqttSettings
+from gateway.pace import Pace
 from gateway.simulation.broker import Broker
 from tests.delivery.plant import GATEWAY, ROOT, MemoryJournal, StillClock
 from tests.delivery.schema import checked
@@ -59,13 +60,22 @@ async def delivering(
     version: int = 5,
     policy: Policy | None = None,
     window: int = 64,
+    pace: Pace | None = None,
+    dice: Callable[[], float] = lambda: 0.5,
     **settings: Any,
 ) -> AsyncIterator[Delivery]:
     """Delivery that runs until the end of the block."""
     urls = [url] if isinstance(url, str) else url
     publisher = MqttPublisher(MqttSettings(urls, GATEWAY, version, **settings), clock)
     delivery = Delivery(
-        journal, publisher, DIALECT, clock, policy=policy or Policy(), window=window
+        journal,
+        publisher,
+        DIALECT,
+        clock,
+        policy=policy or Policy(),
+        window=window,
+        pace=pace,
+        dice=dice,
     )
     task = asyncio.create_task(delivery.run())
     try:

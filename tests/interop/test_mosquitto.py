@@ -174,6 +174,31 @@ async def test_topic_denied_by_acl_is_refused_and_nothing_is_settled(readable: P
     assert journal.settled(Lane.DATA) == 0
 
 
+async def test_one_topic_denied_by_acl_is_named_and_the_others_flow(readable: Path) -> None:
+    journal, clock, platform = backlog(50), StillClock(), Platform()
+    acl = readable / "acl"
+    acl.write_text(f"topic readwrite #\ntopic deny {DIALECT.topic('data', 'tk101')}\n")
+    acl.chmod(0o644)
+    lines = ("allow_anonymous true", f"acl_file {acl}")
+    async with (
+        mosquitto(readable, *lines) as broker,
+        listening(platform, broker.url) as events,
+    ):
+        await subscribed(events)
+        async with delivering(journal, broker.url, clock) as delivery:
+            await until(lambda: len(platform.seqs("tk102")) == 50)
+            for _ in range(20):
+                clock.s += 1.1
+                await asyncio.sleep(0.3)
+                if journal.debts[Lane.DATA]:
+                    break
+            assert delivery.reasons() == ["data.denied_0x87.tk101"]
+            await until(lambda: journal.settled(Lane.DATA) == journal.committed(Lane.DATA))
+    assert platform.seqs("tk101") == []
+    (owed,) = journal.debts[Lane.DATA]
+    assert (owed.first_seq, owed.last_seq, owed.readings) == (1, 50, 50)
+
+
 async def test_nobody_subscribed_holds_the_lane(tmp_path: Path) -> None:
     journal = backlog(5)
     async with (

@@ -146,7 +146,7 @@ def test_a_bad_payload_in_the_middle_costs_one_frame_and_its_count_is_exact(
     again = power_cut(disk, clock)
     one, damage, three = read(again, Lane.DATA)
     assert isinstance(damage, Damage)
-    assert damage[1:] == ("s", journal.incarnation, 2, 2, 1000, 1001, 4)
+    assert damage[1:8] == ("s", journal.incarnation, 2, 2, 1000, 1001, 4)
     assert (one.position, damage.position) < (damage.position, three.position)
 
 

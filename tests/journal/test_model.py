@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -18,10 +19,11 @@ from hypothesis.stateful import (
 
 from gateway.errors import JournalError
 from gateway.journal import Damage, Entry, Journal
-from gateway.model import Lane
+from gateway.model import Cause, Lane
 from tests.journal.fake_disk import FakeDisk, PowerCutError
 from tests.journal.rig import StillClock, close, commit, open_journal, read, small
 
+CORRUPT = Cause.JOURNAL_CORRUPT
 LANES = st.sampled_from((Lane.DATA, Lane.DATA, Lane.ALARM))
 STREAMS = st.sampled_from(("a", "b", "device-c"))
 SIZES = st.one_of(st.integers(0, 60), st.integers(0, 3000))
@@ -32,6 +34,7 @@ Key = tuple[Lane, str, str, int]
 class Machine(RuleBasedStateMachine):
     honours_sync = True
     flips_allowed = False
+    settings = staticmethod(small)
 
     @initialize()
     def begin(self) -> None:
@@ -43,7 +46,7 @@ class Machine(RuleBasedStateMachine):
         self.settled: set[Key] = set()
         self.flips = 0
         self.number = 0
-        self.journal: Journal = open_journal(small(), self.clock, self.disk)
+        self.journal: Journal = open_journal(self.settings(), self.clock, self.disk)
 
     @rule(lane=LANES, stream=STREAMS, size=SIZES, covers=st.booleans())
     def append(self, lane: Lane, stream: str, size: int, covers: bool) -> None:
@@ -149,7 +152,7 @@ class Machine(RuleBasedStateMachine):
 
     def reopen(self) -> None:
         self.waiting.clear()
-        self.journal = open_journal(small(), self.clock, self.disk)
+        self.journal = open_journal(self.settings(), self.clock, self.disk)
         for lane in Lane:
             self.check_lane(lane)
         self.check_states()
@@ -168,7 +171,17 @@ class Machine(RuleBasedStateMachine):
                 seen[key[1], key[2]] = key[3]
                 if isinstance(item, Entry):
                     assert self.appended[key] == (item.payload, item.time_ns)
+            if isinstance(item, Damage) and item.cause is Cause.JOURNAL_EVICTED:
+                self.check_evicted(lane, item)
         return items
+
+    def check_evicted(self, lane: Lane, gap: Damage) -> None:
+        """What went unsettled is named to the reading, and it is never an alarm."""
+        assert lane is not Lane.ALARM
+        gone = [self.appended[key] for key in keys(lane, gap)]
+        assert gap.readings == sum(len(payload) - 8 for payload, _ in gone)
+        assert gap.from_ns <= gone[0][1]
+        assert gap.to_ns == gone[-1][1]
 
     def check_lane(self, lane: Lane) -> None:
         """Nothing accepted is lost; what a flipped bit destroyed is named."""
@@ -181,7 +194,8 @@ class Machine(RuleBasedStateMachine):
             lost = {key for key in lost if not self.is_named(key)}
         assert not lost
         if not self.flips:
-            damage = {k for i in items if isinstance(i, Damage) for k in keys(lane, i)}
+            broken = [i for i in items if isinstance(i, Damage) and i.cause is CORRUPT]
+            damage = {key for item in broken for key in keys(lane, item)}
             assert not damage & self.accepted
 
     def is_named(self, key: Key) -> bool:
@@ -209,7 +223,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_disk_share_is_kept(self) -> None:
         for lane in Lane:
-            assert self.journal.stats().lanes[lane].segments <= small().quota(lane) + 1
+            assert self.journal.stats().lanes[lane].segments <= self.settings().quota(lane) + 1
 
     def teardown(self) -> None:
         if hasattr(self, "journal"):
@@ -222,6 +236,28 @@ def keys(lane: Lane, item: Entry | Damage) -> list[Key]:
         return [(lane, item.incarnation, item.stream, item.seq)]
     numbers = range(item.first_seq, item.last_seq + 1)
     return [(lane, item.incarnation, item.stream, seq) for seq in numbers]
+
+
+class CrowdedMachine(Machine):
+    """Four segments of data and no more."""
+
+    settings = staticmethod(partial(small, size=1))
+
+    @rule(stream=STREAMS, size=st.integers(2000, 3500), count=st.integers(1, 8))
+    def append_much(self, stream: str, size: int, count: int) -> None:
+        for number in range(count):
+            self.append(Lane.DATA, stream, size + number, covers=True)
+        self.commit(Lane.DATA)
+
+    @rule()
+    def alarms_are_never_refused_for_want_of_room(self) -> None:
+        self.append(Lane.ALARM, "a", 20, covers=True)
+        self.commit(Lane.ALARM)
+
+    @invariant()
+    def files_stay_few(self) -> None:
+        for pool in self.journal._pools.values():
+            assert pool.lent + pool.free <= pool.limit + 2
 
 
 class FlippingMachine(Machine):
@@ -243,6 +279,10 @@ QUICK = settings(
 
 def test_nothing_committed_is_lost_whatever_the_power_does() -> None:
     run_state_machine_as_test(Machine, settings=QUICK)
+
+
+def test_what_a_full_journal_gives_up_is_named_to_the_reading_whatever_the_power_does() -> None:
+    run_state_machine_as_test(CrowdedMachine, settings=QUICK)
 
 
 def test_a_flipped_bit_costs_its_frame_and_is_named() -> None:

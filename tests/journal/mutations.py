@@ -1,0 +1,69 @@
+"""Changes to the journal that must not go unnoticed, each with the test that must fail."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """Replace ``old`` by ``new`` in ``path``: ``test`` fails."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    test: str
+
+
+_TEST = "tests/journal/test_evict.py::"
+MUTATIONS = [
+    Mutation(
+        "the youngest unsettled records go first",
+        "gateway/journal/log.py",
+        "self._evict(victims[0])",
+        "self._evict(victims[-1])",
+        _TEST + "test_the_oldest_go_first_and_a_gap_counts_them_in_their_place",
+    ),
+    Mutation(
+        "what a full journal gives up is passed over in silence",
+        "gateway/journal/log.py",
+        "first, rows)] if rows else []",
+        "first, rows)] if not rows else []",
+        _TEST + "test_the_oldest_go_first_and_a_gap_counts_them_in_their_place",
+    ),
+    Mutation(
+        "an evicted segment is reused before its gap is durable",
+        "gateway/journal/log.py",
+        "        self._watch()\n        first = tomb.header.evicts",
+        "        pool.give(victim.path)\n        first = tomb.header.evicts",
+        _TEST + "test_power_may_go_at_every_single_change_of_an_eviction",
+    ),
+    Mutation(
+        "a gap counts readings that were settled",
+        "gateway/journal/evict.py",
+        "readings=fewer(row.readings, gone)",
+        "readings=row.readings",
+        _TEST + "test_a_gap_never_counts_what_was_settled",
+    ),
+    Mutation(
+        "a gap counts readings that were handed out before it",
+        "gateway/journal/reader.py",
+        " + settling.unpaid(key, due_seq)",
+        "",
+        _TEST + "test_records_already_handed_out_are_not_in_the_gap_that_follows_them",
+    ),
+    Mutation(
+        "each eviction takes a file for its gap",
+        "gateway/journal/log.py",
+        "        if tomb and not fits(rows, pool.segment_bytes):\n",
+        "        if tomb:\n",
+        _TEST + "test_the_gap_takes_one_file_however_long_the_broker_is_away",
+    ),
+    Mutation(
+        "a disk filled by others stops the journal",
+        "gateway/journal/log.py",
+        "                if error.errno not in DISK_FULL:\n                    raise\n",
+        "                raise\n",
+        _TEST + "test_a_disk_filled_by_others_is_a_smaller_journal_not_a_failed_one",
+    ),
+]

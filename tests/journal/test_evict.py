@@ -1,0 +1,237 @@
+"""What a full journal gives up, in which order, and what stands in its place."""
+
+from __future__ import annotations
+
+import errno
+import random
+from pathlib import Path
+
+import pytest
+
+from gateway.clock import Clock
+from gateway.journal import Damage, Entry, Journal
+from gateway.journal.files import DiskFiles, File
+from gateway.model import Cause, Lane
+from tests.journal.fake_disk import FakeDisk, PowerCutError
+from tests.journal.rig import StillClock, close, commit, open_journal, read, small
+
+BLOCK = b"x" * 1000
+TINY = small(size=1)
+
+
+@pytest.fixture
+def disk() -> FakeDisk:
+    return FakeDisk()
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+def put(journal: Journal, stream: str = "tk101", *, count: int = 1, readings: int = 3,
+        lane: Lane = Lane.DATA, first_ns: int = 1) -> None:  # fmt: skip
+    for n in range(count):
+        journal.append(
+            lane, stream, BLOCK, time_ns=first_ns + n, readings=readings, covers=True
+        )
+        assert commit(journal)
+
+
+def evicted(journal: Journal) -> list[Damage]:
+    found = [item for item in read(journal, Lane.DATA) if isinstance(item, Damage)]
+    assert all(item.cause is Cause.JOURNAL_EVICTED for item in found)
+    return found
+
+
+def numbers(journal: Journal, stream: str = "tk101") -> list[int]:
+    """Every seq of ``stream`` that is read, as a record or inside a gap."""
+    found: list[int] = []
+    for item in read(journal, Lane.DATA):
+        if item.stream == stream:
+            first = item.seq if isinstance(item, Entry) else item.first_seq
+            found += range(first, (item.seq if isinstance(item, Entry) else item.last_seq) + 1)
+    return found
+
+
+def test_the_oldest_go_first_and_a_gap_counts_them_in_their_place(
+    disk: FakeDisk, clock: Clock
+) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=200, first_ns=1001)
+    (gap,) = evicted(journal)
+    assert read(journal, Lane.DATA)[0] == gap
+    assert (gap.first_seq, gap.from_ns) == (1, 1001)
+    assert gap.to_ns == 1000 + gap.last_seq
+    assert gap.readings == 3 * gap.last_seq
+    assert numbers(journal) == list(range(1, 201))
+    assert journal.stats().lanes[Lane.DATA].evicted_records == gap.last_seq
+    close(journal)
+
+
+def test_each_stream_has_a_gap_of_its_own(disk: FakeDisk, clock: Clock) -> None:
+    journal = open_journal(TINY, clock, disk)
+    for n in range(120):
+        put(journal, f"tk10{n % 3}", readings=n % 3 + 1)
+    gaps = evicted(journal)
+    assert {gap.stream: gap.readings for gap in gaps} == {
+        gap.stream: gap.last_seq * (int(gap.stream[-1]) + 1) for gap in gaps
+    }
+    assert len(gaps) == 3
+    for stream in ("tk100", "tk101", "tk102"):
+        assert numbers(journal, stream) == list(range(1, 41))
+    close(journal)
+
+
+def test_settled_records_go_before_any_that_are_not(disk: FakeDisk, clock: Clock) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=26)
+    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    put(journal, count=22)
+    assert evicted(journal) == []
+    assert numbers(journal) == list(range(27, 49))
+    close(journal)
+
+
+def test_a_gap_never_counts_what_was_settled(disk: FakeDisk, clock: Clock) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=26)
+    journal.settle(Lane.DATA, read(journal, Lane.DATA)[4].position)
+    put(journal, count=40)
+    (gap,) = evicted(journal)
+    assert gap.first_seq == 6
+    assert gap.readings == 3 * (gap.last_seq - 5)
+    close(journal)
+
+
+def test_records_already_handed_out_are_not_in_the_gap_that_follows_them(
+    disk: FakeDisk, clock: Clock
+) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=26)
+    early = journal.read(Lane.DATA, 0, max_bytes=1 << 20, max_records=7)
+    put(journal, count=60)
+    (gap,) = journal.read(Lane.DATA, early[-1].position, max_bytes=1 << 20, max_records=1)
+    assert isinstance(gap, Damage)
+    assert gap.first_seq == 8
+    assert gap.readings == 3 * (gap.last_seq - 7)
+    put(journal, count=30)
+    journal.settle(Lane.DATA, early[-1].position)
+    (again,) = journal.read(Lane.DATA, gap.position, max_bytes=1 << 20, max_records=1)
+    assert isinstance(again, Damage)
+    assert again.first_seq == gap.last_seq + 1
+    assert again.readings == 3 * (again.last_seq - gap.last_seq)
+    close(journal)
+
+
+def test_after_a_gap_at_the_limit_of_a_read_the_next_record_follows(
+    disk: FakeDisk, clock: Clock
+) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=60)
+    (gap,) = journal.read(Lane.DATA, 0, max_bytes=1 << 20, max_records=1)
+    (entry,) = journal.read(Lane.DATA, gap.position, max_bytes=1 << 20, max_records=1)
+    assert isinstance(gap, Damage)
+    assert isinstance(entry, Entry)
+    assert entry.seq == gap.last_seq + 1
+    close(journal)
+
+
+def test_the_gap_takes_one_file_however_long_the_broker_is_away(
+    disk: FakeDisk, clock: Clock
+) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=1000)
+    names = [name for name in disk.names(TINY.path / "data") if name.startswith("gone-")]
+    assert len(names) == 1
+    assert len(evicted(journal)) == 1
+    close(journal)
+
+
+def test_the_gap_is_kept_over_restarts_and_goes_on_growing(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    counts = []
+    for _ in range(4):
+        journal = open_journal(TINY, clock, disk)
+        put(journal, f"s-{journal.incarnation[:4]}", count=60)
+        counts.append(sum(gap.readings or 0 for gap in evicted(journal)))
+        close(journal)
+    journal = open_journal(TINY, clock, disk)
+    kept = [item for item in read(journal, Lane.DATA) if isinstance(item, Entry)]
+    assert counts == sorted(counts)
+    assert sum(gap.readings or 0 for gap in evicted(journal)) + 3 * len(kept) == 4 * 60 * 3
+    close(journal)
+
+
+def test_a_settled_gap_is_gone(disk: FakeDisk, clock: Clock) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=90)
+    (gap,) = evicted(journal)
+    journal.settle(Lane.DATA, gap.position)
+    assert evicted(journal) == []
+    close(journal)
+    again = open_journal(TINY, clock, disk)
+    assert evicted(again) == []
+    assert numbers(again) == list(range(gap.last_seq + 1, 91))
+    close(again)
+
+
+def test_power_may_go_at_every_single_change_of_an_eviction(clock: StillClock) -> None:
+    for fuse in range(12):
+        disk = FakeDisk()
+        journal = open_journal(TINY, clock, disk)
+        put(journal, count=44)
+        disk.fuse = fuse
+        accepted = 44
+        try:
+            for _ in range(20):
+                put(journal)
+                accepted += 1
+        except PowerCutError:
+            pass
+        disk.fuse = None
+
+        disk.crash(random.Random(fuse))
+        again = open_journal(TINY, clock, disk)
+        assert numbers(again)[:accepted] == list(range(1, accepted + 1))
+        close(again)
+
+
+class FullDisk(DiskFiles):
+    """A file system on which nothing can grow any more once it is ``full``."""
+
+    def __init__(self) -> None:
+        self.full = False
+
+    def open(self, path: Path, *, create: bool = False) -> File:
+        if create and self.full and not path.exists():
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return super().open(path, create=create)
+
+
+def test_a_disk_filled_by_others_is_a_smaller_journal_not_a_failed_one(
+    tmp_path: Path, clock: Clock
+) -> None:
+    files = FullDisk()
+    settings = small(tmp_path / "journal")
+    journal = open_journal(settings, clock, files)
+    put(journal, count=30)
+    files.full = True
+    put(journal, count=300)
+    put(journal, lane=Lane.ALARM, count=3)
+    assert journal.stats().failed is None
+    assert numbers(journal) == list(range(1, 331))
+    assert evicted(journal) != []
+    close(journal)
+    again = open_journal(settings, clock, files)
+    assert again.recovered.clean
+    assert numbers(again) == list(range(1, 331))
+    close(again)
+
+
+def test_without_the_reserve_file_nothing_is_given_up(disk: FakeDisk, clock: Clock) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=200)
+    assert journal._pools[Lane.DATA].free >= 1
+    close(journal)
