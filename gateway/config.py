@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, StrictBool, StrictInt, model_validator
 
 from gateway.errors import ConfigError
 from gateway.model import DataType, TagClass
@@ -282,6 +282,19 @@ class DeviceConfig(Model):
 
 class LinkConfig(Model):
     """One socket or serial line and the devices on it."""
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Where the configuration lies; what it does not name by a full path is beside it."""
+        return self._folder
+
+    def lies_in(self, folder: Path) -> Self:
+        """The same, of a configuration that lies in ``folder``."""
+        copy = self.model_copy()
+        copy._folder = folder  # noqa: SLF001  # a copy of ourselves
+        return copy
 
     name: Name
     """Unique in the gateway."""

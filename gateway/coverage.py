@@ -38,7 +38,8 @@ class Before:
 @dataclass(slots=True)
 class _Outage:
     gap: Gap
-    count: int
+    count: int | None
+    """None where nobody can count: a subscribed device changes when it likes."""
     announced_ns: int
 
 
@@ -104,7 +105,9 @@ class Coverage:
         self._block_outages.clear()
         items += (block.bad(quality, now_ns) for block in self._blocks)
         gap = self._gap(cause, self.covered_to_ns, None, None)
-        self._device_outage = _Outage(gap, self._skipped_readings(), now_ns)
+        counts = not any(block.subscribed for block in self._blocks)
+        skipped = self._skipped_readings()
+        self._device_outage = _Outage(gap, skipped if counts else None, now_ns)
         return [*items, gap]
 
     def block_missing(
@@ -128,8 +131,18 @@ class Coverage:
         since_ns = self._last_ns.get(id(block), self.covered_to_ns)
         tags = tuple(block.tags[row].name for row in rows)
         gap = replace(self._gap(cause, since_ns, None, None), tags=tags)
-        self._block_outages[key] = _Outage(gap, 0, now_ns)
+        self._block_outages[key] = _Outage(gap, None if block.subscribed else 0, now_ns)
         return [*items, gap]
+
+    def changes_lost(
+        self, block: Block[Any], rows: Sequence[int], cause: Cause, now_ns: int
+    ) -> Sequence[Gap]:
+        """The gap for changes of ``rows`` that nobody will get; the newest value follows."""
+        since_ns = self._last_ns.get(id(block))
+        if since_ns is None:
+            return ()
+        tags = tuple(block.tags[row].name for row in rows)
+        return (replace(self._gap(cause, since_ns, now_ns, None), tags=tags),)
 
     def polls_missed(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
@@ -138,7 +151,7 @@ class Coverage:
         readings = polls * len(rows)
         outage = self._device_outage or self._block_outages.get((id(block), tuple(rows)))
         if outage is not None:
-            outage.count += readings
+            outage.count = None if outage.count is None else outage.count + readings
         else:
             first, count = self._skipped.get(id(block), (cause, 0))
             self._skipped[id(block)] = first, count + readings

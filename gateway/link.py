@@ -10,12 +10,16 @@ Who is slowed down, and by how much:
   more rarely (`PAUSES_S`), so it costs its neighbours one timeout at a time.
 * When in a whole round no device answered, the link itself is down and backs off.
 * A refused block is halved until the refused tags stand alone (`division`).
+
+Blocks whose devices speak up by themselves are not polled: the driver listens to them,
+and the link decides what its silence means. A lost subscription is an outage of its
+devices from the last word to the first of the next one, however short.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -23,13 +27,15 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.division import Division
-from gateway.driver import Driver
+from gateway.driver import Driver, Missing, News, Subscribing
 from gateway.errors import (
     ConnectError,
     DeviceError,
     DeviceSilentError,
+    JournalError,
     LinkError,
     LinkTimeoutError,
+    SubscriptionLostError,
 )
 from gateway.model import Batch, Block, Cause, Quality, TagClass
 from gateway.schedule import Schedule, Slot, skip
@@ -39,6 +45,8 @@ log = structlog.get_logger()
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses after 1, 2, … failures in a row; the last one repeats."""
 _UNREACHABLE = (ConnectError, LinkTimeoutError)
+DISK_PAUSE_S = 1.0
+"""How often a disk that failed is asked again whether it has what was subscribed."""
 REFUSED_PAUSE_S = 60.0
 """How often a refused block is tried again."""
 
@@ -61,6 +69,16 @@ class Sink(Protocol):
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
     ) -> None:
         """So many polls of ``rows`` of ``block`` were due and gave nothing."""
+
+    def changes_lost(self, block: Block[Any], rows: Sequence[int], cause: Cause) -> None:
+        """Changes of ``rows`` of ``block`` are lost; their newest values follow."""
+
+    async def durable(self) -> None:
+        """Return when everything said so far is on disk.
+
+        Raises:
+            JournalError: It is not, and nobody knows when it will be.
+        """
 
 
 class _Device:
@@ -101,7 +119,8 @@ class Link:
         self._sink = sink
         self._clock = clock
         self._division = Division(drivers[0].plan)
-        self._blocks = blocks
+        self._polled = [block for block in blocks if not block.subscribed]
+        self._subscribed = [block for block in blocks if block.subscribed]
         self._devices = {device: _device(device, blocks) for device in _names(blocks)}
         self._has_safety = any(block.tag_class == TagClass.SAFETY for block in blocks)
         self._schedule = Schedule((), 0.0)
@@ -114,7 +133,7 @@ class Link:
 
     async def run(self) -> None:
         """Run until cancelled; `LinkError` and `DeviceError` are survived here."""
-        self._schedule = Schedule(self._blocks, self._clock.monotonic())
+        self._schedule = Schedule(self._polled, self._clock.monotonic())
         async with asyncio.TaskGroup() as tasks:
             for driver in self._drivers:
                 tasks.create_task(self._keep(driver), name=f"link {self.name}")
@@ -153,7 +172,7 @@ class Link:
                 await self._connect(driver)
                 self._connected += 1
                 try:
-                    await self._poll(driver)
+                    await self._serve(driver)
                 finally:
                     self._connected -= 1
             except LinkError as error:
@@ -169,6 +188,51 @@ class Link:
     def _pause_s(self) -> float:
         pause = PAUSES_S[min(max(self._failures, 1), len(PAUSES_S)) - 1]
         return PAUSES_S[0] if self._has_safety else pause
+
+    async def _serve(self, driver: Driver[Any]) -> None:
+        """Poll and listen until the link fails."""
+        if not self._subscribed or driver is not self._drivers[0]:
+            await self._poll(driver)
+        elif not self._polled:
+            await self._listen(driver)
+        else:
+            await _both(self._listen(driver), self._poll(driver))
+
+    async def _listen(self, driver: Driver[Any]) -> None:
+        """Take in what subscribed devices say, until the link fails."""
+        assert isinstance(driver, Subscribing)  # noqa: S101  # its plan says so
+        try:
+            await driver.subscribe(self._subscribed, self._hear)
+        except LinkError as error:
+            cause = Cause.SUB_RECREATED
+            if isinstance(error, SubscriptionLostError):
+                cause = error.cause
+            for name in _names(self._subscribed):
+                self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)
+            log.warning("subscription lost", link=self.name, cause=cause, error=str(error))
+            raise
+
+    def _hear(self, news: News) -> Awaitable[None]:
+        """Hand ``news`` on; the awaitable ends when they are on disk, however long it takes."""
+        for item in news:
+            self._answered(item.block.device, self._devices[item.block.device])
+            if not isinstance(item, Missing):
+                self._sink.readings(item)
+            elif item.quality is None:
+                self._sink.changes_lost(item.block, item.rows, item.cause)
+            else:
+                self._sink.block_missing(item.block, item.rows, item.cause, item.quality)
+        return _Later(self._durable)
+
+    async def _durable(self) -> None:
+        """Return when the disk has everything said so far; a failed disk is asked again."""
+        while True:
+            try:
+                await self._sink.durable()
+            except JournalError:
+                await self._clock.sleep_until(self._clock.monotonic() + DISK_PAUSE_S)
+            else:
+                return
 
     async def _poll(self, driver: Driver[Any]) -> None:
         """Read each block when it is due, until the link fails."""
@@ -314,6 +378,31 @@ class Link:
             self._sink.device_missing(
                 name, self._devices[name].cause, Quality.BAD_NO_COMMUNICATION
             )
+
+
+class _Later:
+    """An awaitable that begins when it is awaited, and need not be."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._begin().__await__()
+
+
+async def _both(
+    listening: Coroutine[Any, Any, None], polling: Coroutine[Any, Any, None]
+) -> None:
+    """Run both until one fails; its `LinkError` is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listening)
+            tasks.create_task(polling)
+    except BaseExceptionGroup as group:
+        failed, rest = group.split(LinkError)
+        if failed is None or rest is not None:
+            raise
+        raise failed.exceptions[0] from group
 
 
 def _names(blocks: Sequence[Block[Any]]) -> list[str]:

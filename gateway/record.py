@@ -113,7 +113,8 @@ class Values:
     values: Sequence[Scalar]
     quality: bytes | None
     index: Sequence[int] | None
-    source_time_ns: Sequence[int] | None
+    source_time_ns: Sequence[int | None] | None
+    server_time_ns: Sequence[int | None] | None = None
 
 
 Body: TypeAlias = Values | Gap | Event
@@ -150,10 +151,11 @@ class Encoder:
         number, packing = self._blocks[id(batch.block)]
         flags = 0 if batch.mono_ns is None else _HAS_MONO
         quality = batch.quality
-        if packing is None or batch.index is not None or None in batch.values:
-            body = _encode((batch.values, quality, batch.index, batch.source_time_ns))
-        elif batch.source_time_ns is not None:
-            body = _encode((batch.values, quality, None, batch.source_time_ns))
+        source, server = batch.source_time_ns, batch.server_time_ns
+        is_timed = source is not None or server is not None
+        if is_timed or packing is None or batch.index is not None or None in batch.values:
+            columns = (batch.values, quality, batch.index, source)
+            body = _encode(columns if server is None else (*columns, server))
         else:
             body = packing.pack(*batch.values)
             flags |= _PACKED
