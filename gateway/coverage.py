@@ -104,8 +104,10 @@ class Coverage:
         items += (_closed(outage, now_ns) for outage in self._block_outages.values())
         self._block_outages.clear()
         items += (block.bad(quality, now_ns) for block in self._blocks)
-        gap = self._gap(cause, self.covered_to_ns, None, None)
-        counts = not any(block.subscribed for block in self._blocks)
+        subscribed = [block for block in self._blocks if block.subscribed]
+        since_ns = self.covered_to_ns - max(map(_unheard_ns, subscribed), default=0)
+        gap = self._gap(cause, since_ns, None, None)
+        counts = not subscribed
         skipped = self._skipped_readings()
         self._device_outage = _Outage(gap, skipped if counts else None, now_ns)
         return [*items, gap]
@@ -142,7 +144,8 @@ class Coverage:
         if since_ns is None:
             return ()
         tags = tuple(block.tags[row].name for row in rows)
-        return (replace(self._gap(cause, since_ns, now_ns, None), tags=tags),)
+        gap = self._gap(cause, since_ns - _unheard_ns(block), now_ns, None)
+        return (replace(gap, tags=tags),)
 
     def polls_missed(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
@@ -195,6 +198,14 @@ class Coverage:
 
     def _gap(self, cause: Cause, from_ns: int, to_ns: int | None, count: int | None) -> Gap:
         return Gap(self._gap_id(), cause, from_ns, to_ns, count=count)
+
+
+def _unheard_ns(block: Block[Any]) -> int:
+    """How long before the last word of a subscribed block a change may have gone unheard.
+
+    The server looks at a value once in an interval, and its word takes time to arrive.
+    """
+    return int(2 * block.interval_s * 1e9)
 
 
 def _closed(outage: _Outage, now_ns: int) -> Gap:

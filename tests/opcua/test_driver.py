@@ -190,7 +190,8 @@ def test_asyncua_is_imported_only_when_a_link_opens() -> None:
         "import sys; from gateway.loader import from_text; import tests.opcua.site_text as s;"
         "from gateway.clock import Clock; from gateway.planning import plan_site;"
         "plan_site(from_text(s.TEXT), Clock());"
-        "heavy = {'asyncua', 'cryptography'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+        "heavy = {'asyncua', 'cryptography'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
