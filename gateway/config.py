@@ -287,14 +287,13 @@ class LinkConfig(Model):
 
     @property
     def folder(self) -> Path:
-        """Where the configuration lies; what it does not name by a full path is beside it."""
+        """Where the configuration lies."""
         return self._folder
 
     def lies_in(self, folder: Path) -> Self:
-        """The same, of a configuration that lies in ``folder``."""
-        copy = self.model_copy()
-        copy._folder = folder  # noqa: SLF001  # a copy of ourselves
-        return copy
+        """This link, of a configuration in ``folder``."""
+        self._folder = folder
+        return self
 
     name: Name
     """Unique in the gateway."""

@@ -65,8 +65,9 @@ class Plant:
         self.server = Server()
         self.nodes: dict[str, ua.NodeId] = {}
 
-    async def start(self) -> None:
-        await self.server.init()
+    async def start(self, *, initialised: bool = False) -> None:
+        if not initialised:
+            await self.server.init()
         self.server.set_endpoint(f"opc.tcp://127.0.0.1:{self.port}")
         indexes = {uri: await self.server.register_namespace(uri) for uri in self.uris}
         for name, value in self.values.items():
