@@ -45,6 +45,8 @@ log = structlog.get_logger()
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses after 1, 2, … failures in a row; the last one repeats."""
 _UNREACHABLE = (ConnectError, LinkTimeoutError)
+STEADY_S = 10.0
+"""A subscription that stood so long is made anew at once when it is lost."""
 DISK_PAUSE_S = 1.0
 """How often a disk that failed is asked again whether it has what was subscribed."""
 REFUSED_PAUSE_S = 60.0
@@ -127,6 +129,7 @@ class Link:
         self._wakeup = asyncio.Event()
         self._connected = 0
         self._failures = 0
+        self._short_lives = 0
         self._last_silence = ""
         self._down_since: float | None = None
         self._busy: dict[Driver[Any], float] = {}
@@ -201,9 +204,12 @@ class Link:
     async def _listen(self, driver: Driver[Any]) -> None:
         """Take in what subscribed devices say, until the link fails."""
         assert isinstance(driver, Subscribing)  # noqa: S101  # its plan says so
+        began = self._clock.monotonic()
         try:
             await driver.subscribe(self._subscribed, self._hear)
         except LinkError as error:
+            is_steady = self._clock.monotonic() - began >= STEADY_S
+            self._failures = self._short_lives = 0 if is_steady else self._short_lives + 1
             cause = Cause.SUB_RECREATED
             if isinstance(error, SubscriptionLostError):
                 cause = error.cause

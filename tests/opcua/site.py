@@ -76,12 +76,10 @@ class Plant:
             self.nodes[name] = node_id
         await self.server.start()
 
-    async def set(
-        self, name: str, value: Any, status: int = 0, at: datetime.datetime | None = None
-    ) -> None:
+    async def set(self, name: str, value: Any, status: int = 0) -> None:
         """Let ``name`` show ``value``."""
         data = ua.DataValue(ua.Variant(value), ua.StatusCode(ua.UInt32(status)))
-        data.SourceTimestamp = ua.DateTime.now(datetime.UTC) if at is None else at
+        data.SourceTimestamp = ua.DateTime.now(datetime.UTC)
         await self.server.write_attribute_value(self.nodes[name], data)
 
     @property

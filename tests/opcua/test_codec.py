@@ -35,7 +35,8 @@ def read_answer(*values: ua.DataValue) -> bytes:
 
 
 def data_value(value: Any, kind: ua.VariantType | None = None, **more: Any) -> ua.DataValue:
-    return ua.DataValue(ua.Variant(value, kind), **more)
+    variant = ua.Variant(value) if kind is None else ua.Variant(value, kind)
+    return ua.DataValue(variant, **more)
 
 
 SCALARS = [

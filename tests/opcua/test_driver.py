@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asyncua import ua
+from asyncua.ua.status_codes import StatusCodes
 
 from drivers.opcua.driver import OpcuaDriver
 from drivers.opcua.session import Session
@@ -87,7 +88,7 @@ async def test_a_bad_status_makes_the_value_null_and_says_why() -> None:
         ear = Ear()
         async with listening(driver, blocks, ear):
             await ear.until(lambda: bool(ear.batches))
-            await server.set("a", 2.0, status=ua.StatusCodes.BadSensorFailure)
+            await server.set("a", 2.0, status=StatusCodes.BadSensorFailure)
             await ear.until(lambda: len(ear.batches) == 2)
     (reading,) = ear.batches[-1].readings()
     assert (reading.value, reading.quality) == (None, Quality.BAD_SENSOR)
@@ -173,7 +174,14 @@ async def test_a_request_that_could_change_something_never_reaches_the_socket() 
 
 
 def test_the_named_services_can_only_read() -> None:
-    words = ("Write", "Call", "AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences")
+    words: tuple[str, ...] = (
+        "Write",
+        "Call",
+        "AddNodes",
+        "AddReferences",
+        "DeleteNodes",
+        "DeleteReferences",
+    )
     words += ("HistoryUpdate", "SetTriggering", "Register", "Query")
     names = {service.__name__ for service in READ_SERVICES}
     assert not {name for name in names if name.startswith(words)}

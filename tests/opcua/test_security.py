@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from asyncua import ua
-from asyncua.server.user_managers import UserManager
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.user_managers import UserManager
 
 from drivers.opcua.driver import OpcuaDriver
 from drivers.opcua.security import Pki
@@ -70,7 +70,9 @@ def driver_in(folder: Path, url: str, security: str, more: str = "") -> OpcuaDri
 
 def trust(folder: Path) -> None:
     (folder / "pki" / "trusted").mkdir(parents=True, exist_ok=True)
-    (folder / "pki" / "trusted" / "server.der").write_bytes((folder / "server.der").read_bytes())
+    (folder / "pki" / "trusted" / "server.der").write_bytes(
+        (folder / "server.der").read_bytes()
+    )
 
 
 async def value_through(driver: OpcuaDriver) -> Any:

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from asyncua.ua.status_codes import StatusCodes
-from asyncua.ua.uaerrors import UaStatusCodeError
+from asyncua.ua.uaerrors import BadNoSubscription, BadTooManyPublishRequests
 
 from drivers.opcua import subscription
 from drivers.opcua.driver import OpcuaDriver
@@ -148,7 +147,7 @@ async def test_too_many_publish_requests_means_fewer_of_them() -> None:
     session, ear = ScriptedSession(), Ear()
     async with subscribed(session, ear) as task:
         for _ in range(2):
-            session.answers.put_nowait(UaStatusCodeError(StatusCodes.BadTooManyPublishRequests))
+            session.answers.put_nowait(BadTooManyPublishRequests())
         session.answers.put_nowait(notification(1, (1, 1.0)))
         await ear.until(lambda: len(ear.batches) == 1)
         assert not task.done()
@@ -157,7 +156,7 @@ async def test_too_many_publish_requests_means_fewer_of_them() -> None:
 async def test_a_subscription_the_server_forgot_is_lost() -> None:
     session, ear = ScriptedSession(), Ear()
     async with subscribed(session, ear) as task:
-        session.answers.put_nowait(UaStatusCodeError(StatusCodes.BadNoSubscription))
+        session.answers.put_nowait(BadNoSubscription())
         with pytest.raises(SubscriptionLostError):
             await asyncio.wait_for(task, 5)
 
