@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from asyncua.ua.uaerrors import BadNoSubscription, BadTooManyPublishRequests
+from asyncua.ua import uaerrors
 
 from drivers.opcua import subscription
 from drivers.opcua.driver import OpcuaDriver
@@ -18,6 +18,7 @@ from gateway.errors import LinkError, LinkTimeoutError, SubscriptionLostError
 from gateway.model import Cause, Quality
 from tests.opcua.site import Ear, ScriptedSession, link_to, notification, republished
 
+FAULTS: Any = uaerrors  # its classes have no types
 LINK = link_to("opc.tcp://127.0.0.1:1", "a", "b")
 
 
@@ -147,7 +148,7 @@ async def test_too_many_publish_requests_means_fewer_of_them() -> None:
     session, ear = ScriptedSession(), Ear()
     async with subscribed(session, ear) as task:
         for _ in range(2):
-            session.answers.put_nowait(BadTooManyPublishRequests())
+            session.answers.put_nowait(FAULTS.BadTooManyPublishRequests())
         session.answers.put_nowait(notification(1, (1, 1.0)))
         await ear.until(lambda: len(ear.batches) == 1)
         assert not task.done()
@@ -156,7 +157,7 @@ async def test_too_many_publish_requests_means_fewer_of_them() -> None:
 async def test_a_subscription_the_server_forgot_is_lost() -> None:
     session, ear = ScriptedSession(), Ear()
     async with subscribed(session, ear) as task:
-        session.answers.put_nowait(BadNoSubscription())
+        session.answers.put_nowait(FAULTS.BadNoSubscription())
         with pytest.raises(SubscriptionLostError):
             await asyncio.wait_for(task, 5)
 
