@@ -20,6 +20,7 @@ from gateway.loader import from_text
 from gateway.simulation.broker import Broker
 from tests.conftest import require_program
 from tests.contract.test_driver_contract import closed_port
+from tests.faults.relay import Relay
 
 pytestmark = pytest.mark.peer
 
@@ -122,12 +123,14 @@ def _unix(time: str) -> float:
 
 
 @asynccontextmanager
-async def gateway(peer: Peer, folder: Path, opcua: str = "") -> AsyncIterator[Platform]:
-    """The agent on the peer's server; what its platform sees."""
+async def gateway(
+    peer: Peer, folder: Path, opcua: str = "", port: int = 0
+) -> AsyncIterator[Platform]:
+    """The agent on the peer's server, or on ``port``; what its platform sees."""
     broker = Broker()
     await broker.start()
     text = SITE.format(
-        port=peer.port, opcua=opcua, last=TAGS - 1, broker=broker.url, folder=folder
+        port=port or peer.port, opcua=opcua, last=TAGS - 1, broker=broker.url, folder=folder
     )
     agent = Agent(from_text(text), Clock())
     platform = Platform(broker)
@@ -160,6 +163,17 @@ def assert_no_wrong_tag(platform: Platform) -> None:
     assert not wrong
 
 
+def silent(peer: Peer, platform: Platform) -> list[tuple[str, int]]:
+    """Tag and tick of each change that neither arrived nor lies in a gap; the newest may come."""
+    whole = {tick: at for tick, at in peer.ticks.items() if tick <= platform.newest - 2}
+    return [
+        (name, tick)
+        for tick, at in whole.items()
+        for name, values in platform.values.items()
+        if int(name[1:]) * 1e7 + tick not in values and not platform.covers(at)
+    ]
+
+
 async def test_every_change_is_delivered_or_in_a_gap_over_three_restarts_and_moved_namespaces(
     tmp_path: Path,
 ) -> None:
@@ -173,19 +187,35 @@ async def test_every_change_is_delivered_or_in_a_gap_over_three_restarts_and_mov
             if order is not orders[-1]:
                 await peer.kill()
         await caught_up(peer, platform)
-        whole = {t: at for t, at in peer.ticks.items() if t <= platform.newest - 2}
         assert_no_wrong_tag(platform)
+        assert not silent(peer, platform)
     assert len(platform.values) == TAGS
-    silent = [
-        (name, tick)
-        for tick, at in whole.items()
-        for name, values in platform.values.items()
-        if int(name[1:]) * 1e7 + tick not in values and not platform.covers(at)
-    ]
-    assert not silent
     closed = [g for g in platform.gaps.values() if g.cause == "sub_recreated"]
     assert len(closed) == 3
     assert all(gap.to is not None for gap in closed)
+
+
+async def test_a_session_cut_without_a_word_is_noticed_and_what_it_cost_is_a_gap(
+    tmp_path: Path,
+) -> None:
+    peer = Peer(tmp_path)
+    await peer.start(OTHER, PLANT)
+    relay = Relay(peer.port)
+    await relay.listen()
+    async with gateway(peer, tmp_path, port=relay.port) as platform:
+        await caught_up(peer, platform)
+        await relay.perform({"do": "hold"})
+        await asyncio.sleep(3.0)
+        async with asyncio.timeout(30):
+            while not any(gap.cause == "sub_recreated" for gap in platform.gaps.values()):
+                await asyncio.sleep(0.1)
+        await relay.perform({"do": "cut"})
+        await relay.perform({"do": "restore"})
+        await caught_up(peer, platform)
+        await caught_up(peer, platform)
+        assert_no_wrong_tag(platform)
+        assert not silent(peer, platform)
+    await relay.perform({"do": "cut"})
 
 
 async def test_polling_reads_every_tag_within_the_limits_of_the_server(tmp_path: Path) -> None:

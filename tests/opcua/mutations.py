@@ -18,7 +18,8 @@ MUTATIONS = [
     Mutation(
         "a failed disk counts as a disk that has it",
         "gateway/link.py",
-        "                await self._clock.sleep_until(self._clock.monotonic() + DISK_PAUSE_S)\n",
+        "                await self._clock.sleep_until("
+        "self._clock.monotonic() + DISK_PAUSE_S)\n",
         "                return\n",
         "tests/test_link.py::test_what_was_heard_counts_as_durable_only_when_the_disk_says_so",
     ),
@@ -69,10 +70,10 @@ MUTATIONS = [
         "test_a_server_nobody_trusted_is_refused_and_kept_for_a_person_to_look_at",
     ),
     Mutation(
-        "an array is as long as it says",
+        "a text is as long as it says",
         "drivers/opcua/codec.py",
-        "        if count < -1 or count * least > len(self.content) - self.at:\n",
-        "        if count < -1:\n",
+        "        if count < 0 or count > len(self.content) - self.at:\n",
+        "        if False:\n",
         "tests/opcua/test_codec.py::test_a_bomb_is_refused_at_once_and_builds_nothing",
     ),
     Mutation(
