@@ -164,7 +164,7 @@ def assert_no_wrong_tag(platform: Platform) -> None:
 
 
 def silent(peer: Peer, platform: Platform) -> list[tuple[str, int]]:
-    """Tag and tick of each change that neither arrived nor lies in a gap; the newest may come."""
+    """Tag and tick of each change that neither arrived nor lies in a gap."""
     whole = {tick: at for tick, at in peer.ticks.items() if tick <= platform.newest - 2}
     return [
         (name, tick)
