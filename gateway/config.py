@@ -24,6 +24,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     StrictBool,
     StrictInt,
     model_validator,
@@ -293,6 +294,18 @@ class DeviceConfig(Model):
 
 class LinkConfig(Model):
     """One socket or serial line and the devices on it."""
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Where the configuration lies."""
+        return self._folder
+
+    def lies_in(self, folder: Path) -> Self:
+        """This link, of a configuration in ``folder``."""
+        self._folder = folder
+        return self
 
     name: Name
     """Unique in the gateway."""

@@ -42,7 +42,8 @@ class Before:
 @dataclass(slots=True)
 class _Outage:
     gap: Gap
-    count: int
+    count: int | None
+    """None where nobody can count: a subscribed device changes when it likes."""
     announced_s: float | None = None
 
 
@@ -74,7 +75,7 @@ class _Block:
 
     def seen(self, batch: Batch) -> None:
         seen = _Seen(batch.time_ns, _elapsed_ns(batch))
-        if batch.index is None:
+        if batch.index is None or self.block.subscribed:
             self._all, self._by_row = seen, None
             return
         if self._by_row is None:
@@ -110,7 +111,9 @@ class _Block:
         yield from since.items()
 
     def _is_long(self, seen: _Seen, batch: Batch) -> bool:
-        return _elapsed_ns(batch) - seen.elapsed_ns > self._longest_ns
+        """Never for a subscribed block, whose silence is the link's to judge."""
+        took_ns = _elapsed_ns(batch) - seen.elapsed_ns
+        return took_ns > self._longest_ns and not self.block.subscribed
 
 
 class Coverage:
@@ -204,7 +207,10 @@ class Coverage:
             known.outages.clear()
             known.skipped.clear()
         items += (known.block.bad(quality, now_ns) for known in self._blocks.values())
-        self._outage = _Outage(self._gap(cause, self.covered_to_ns, None, None), skipped)
+        subscribed = [k.block for k in self._blocks.values() if k.block.subscribed]
+        since_ns = self.covered_to_ns - max(map(_unheard_ns, subscribed), default=0)
+        gap = self._gap(cause, since_ns, None, None)
+        self._outage = _Outage(gap, None if subscribed else skipped)
         return [*items, self._outage.gap]
 
     def block_missing(
@@ -232,9 +238,20 @@ class Coverage:
         _, skipped = known.skipped.pop(key, (cause, 0))
         since_ns = self.covered_to_ns if since_ns is None else since_ns
         gap = self._gap(cause, since_ns, None, None, known.names(key))
-        known.outages[key] = _Outage(gap, skipped)
+        known.outages[key] = _Outage(gap, None if block.subscribed else skipped)
         self._troubled = True
         return [*items, gap]
+
+    def changes_lost(
+        self, block: Block[Any], rows: Sequence[int], cause: Cause, now_ns: int
+    ) -> Sequence[Gap]:
+        """The gap for changes of ``rows`` that nobody will get; the newest value follows."""
+        known = self._blocks[id(block)]
+        since_ns = known.last(rows)
+        if since_ns is None:
+            return ()
+        names = known.names(rows)
+        return (self._gap(cause, since_ns - _unheard_ns(block), now_ns, None, names),)
 
     def polls_missed(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
@@ -243,7 +260,8 @@ class Coverage:
         known, key = self._blocks[id(block)], tuple(rows)
         outage = self._outage or known.outages.get(key)
         if outage is not None:
-            outage.count += polls * len(key)
+            if outage.count is not None:
+                outage.count += polls * len(key)
             return
         first, count = known.skipped.get(key, (cause, 0))
         known.skipped[key] = first, count + polls * len(key)
@@ -342,6 +360,14 @@ class Coverage:
 def _elapsed_ns(batch: Batch) -> int:
     """When ``batch`` came, on a clock that is never set."""
     return batch.time_ns if batch.mono_ns is None else batch.mono_ns[1]
+
+
+def _unheard_ns(block: Block[Any]) -> int:
+    """How long before the last word of a subscribed block a change may have gone unheard.
+
+    The server looks at a value once in an interval, and its word takes time to arrive.
+    """
+    return int(2 * block.interval_s * 1e9)
 
 
 def _closed(outage: _Outage, now_ns: int) -> Gap:

@@ -57,6 +57,7 @@ class Division:
             index,
             batch.source_time_ns,
             batch.mono_ns,
+            batch.server_time_ns,
         )
 
     def halve(self, block: Block[Any]) -> list[Block[Any]]:

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, runtime_checkable
 
 from gateway import model
 from gateway.clock import Clock
 from gateway.config import DeviceConfig, LinkConfig, TagConfig
 from gateway.errors import ConfigError
-from gateway.model import Batch, Block, RequestT, Scalar
+from gateway.model import Batch, Block, Cause, Quality, RequestT, Scalar
 
 ValueOf: TypeAlias = Callable[[model.Tag, float], Scalar]
 """What a simulated tag shows, in its unit, at a time in seconds."""
@@ -133,20 +134,37 @@ class Driver(ABC, Generic[RequestT]):
         """Release the link. Safe at any time, any number of times."""
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Tags of a subscribed block that give nothing, or gave less than there was."""
+
+    block: Block[Any]
+    rows: Sequence[int]
+    cause: Cause
+    quality: Quality | None = None
+    """Why nothing comes from now on; None: some changes are lost, and more follow."""
+
+
+News: TypeAlias = Sequence[Batch | Missing]
+"""What a device said at one time, in order."""
+
+
 @runtime_checkable
 class Subscribing(Protocol):
-    """A driver whose devices speak up by themselves."""
+    """A driver whose devices speak up by themselves; it marks such blocks ``subscribed``."""
 
     async def subscribe(
-        self, blocks: Sequence[Block[Any]], emit: Callable[[Batch], Awaitable[None]]
+        self, blocks: Sequence[Block[Any]], emit: Callable[[News], Awaitable[None]]
     ) -> None:
-        """Hand over batches until the link fails.
+        """Hand over what the devices say until the link fails.
 
-        ``await emit(batch)`` returns once the batch is durable, so that an
-        acknowledgement to the device can follow the disk.
+        The call ``emit(news)`` takes ``news`` over at once; awaiting what it returns ends
+        when they are durable, so that an acknowledgement to the device can follow the
+        disk. While the device has nothing to say but is heard, batches without rows say so.
 
         Raises:
             LinkError: The link is gone.
+            SubscriptionLostError: Changes are lost; nothing more is told of ``blocks``.
         """
 
 

@@ -5,6 +5,7 @@ GatewayError
 ├── Mistake              one thing a person wrote that cannot be used; the loader adds the place
 ├── LinkError            the link is down: close, connect again
 │   ├── ConnectError       it could not be opened: back off
+│   ├── SubscriptionLostError  changes went missing: say so, subscribe anew
 │   └── LinkTimeoutError   open, but in a whole round nothing answered: back off
 ├── DeviceError          one block was refused: mark it, poll on
 │   └── DeviceSilentError  one device of several does not answer: reconnect, poll it less often
@@ -55,6 +56,17 @@ class LinkError(GatewayError):
 
 class ConnectError(LinkError):
     """The link could not be opened."""
+
+
+class SubscriptionLostError(LinkError):
+    """Changes that a device reported did not arrive, and cannot be had again.
+
+    ``cause`` is what the gap says that stands for them.
+    """
+
+    def __init__(self, message: str, cause: Cause) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class LinkTimeoutError(LinkError, TimeoutError):

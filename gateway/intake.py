@@ -20,7 +20,7 @@ from gateway.errors import JournalError
 from gateway.journal import Journal
 from gateway.model import Batch, Block, Cause, Event, Gap, Lane, Quality, Scalar
 from gateway.record import Encoder
-from gateway.rules import ImageRule
+from gateway.rules import ImageRule, SubscribedRule
 
 log = structlog.get_logger()
 
@@ -52,7 +52,10 @@ class _Device:
         self, coverage: Coverage, blocks: Sequence[Block[Any]], stream: _Stream
     ) -> None:
         self.coverage = coverage
-        self.rules = {id(block): ImageRule(block) for block in blocks}
+        self.rules = {
+            id(block): (SubscribedRule if block.subscribed else ImageRule)(block)
+            for block in blocks
+        }
         self.blocks = blocks
         self.stream = stream
 
@@ -158,9 +161,10 @@ class Intake:
             device.forget()
             self._write(device, gaps)
         self.readings_total += len(batch)
-        news = device.rules[id(batch.block)].report(batch)
-        if news is not None:
-            self._write_batch(device, news, covers=True)
+        rule = device.rules[id(batch.block)]
+        for news in (rule.report(batch), rule.image(batch.time_ns)):
+            if news is not None:
+                self._write_batch(device, news, covers=True)
 
     def device_missing(self, device: str, cause: Cause, quality: Quality) -> None:
         """From now on nothing comes from ``device``; repeated calls are one outage."""
@@ -176,6 +180,23 @@ class Intake:
         device = self._devices[block.device]
         now_ns = self._clock.now_ns()
         self._write(device, device.coverage.block_missing(block, rows, cause, quality, now_ns))
+
+    def changes_lost(self, block: Block[Any], rows: Sequence[int], cause: Cause) -> None:
+        """Changes of ``rows`` of ``block`` are lost; their newest values follow."""
+        device = self._devices[block.device]
+        now_ns = self._clock.now_ns()
+        self._write(device, device.coverage.changes_lost(block, rows, cause, now_ns))
+
+    async def durable(self) -> None:
+        """Return when everything the links said so far is on disk.
+
+        Raises:
+            JournalError: The disk failed, or something was refused and is not declared yet.
+        """
+        streams = [device.stream for device in self._devices.values()]
+        if any(stream.waiting or stream.lost for stream in streams):
+            raise JournalError("not everything could be handed over")
+        await self._journal.durable(Lane.DATA)
 
     def polls_missed(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int

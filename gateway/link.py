@@ -12,12 +12,17 @@ Who is slowed down, and by how much:
 * A block that its device never answers, though it answers others, rests alone.
 * A connection on which nothing ever answers, while another works, backs off alone.
 * A refused block is halved until the refused tags stand alone (`division`).
+
+Blocks whose devices speak up by themselves are not polled: the driver listens to them,
+and the link decides what its silence means. A lost subscription is an outage of its
+devices from the last word to the first of the next one, however short.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -25,13 +30,15 @@ import structlog
 from gateway.clock import Clock
 from gateway.config import LinkConfig
 from gateway.division import Division
-from gateway.driver import Driver
+from gateway.driver import Driver, Missing, News, Subscribing
 from gateway.errors import (
     ConnectError,
     DeviceError,
     DeviceSilentError,
+    JournalError,
     LinkError,
     LinkTimeoutError,
+    SubscriptionLostError,
 )
 from gateway.model import Batch, Block, Cause, Quality, TagClass
 from gateway.schedule import Schedule, Slot, skip
@@ -41,6 +48,10 @@ log = structlog.get_logger()
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses after 1, 2, … failures in a row; the last one repeats."""
 _UNREACHABLE = (ConnectError, LinkTimeoutError)
+STEADY_S = 10.0
+"""A subscription that stood so long is made anew at once when it is lost."""
+DISK_PAUSE_S = 1.0
+"""How often a disk that failed is asked again whether it has what was subscribed."""
 REFUSED_PAUSE_S = 60.0
 """How often a refused block is tried again."""
 LOOK_S = 1.0
@@ -65,6 +76,16 @@ class Sink(Protocol):
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
     ) -> None:
         """So many polls of ``rows`` of ``block`` were due and gave nothing."""
+
+    def changes_lost(self, block: Block[Any], rows: Sequence[int], cause: Cause) -> None:
+        """Changes of ``rows`` of ``block`` are lost; their newest values follow."""
+
+    async def durable(self) -> None:
+        """Return when everything said so far is on disk.
+
+        Raises:
+            JournalError: It is not, and nobody knows when it will be.
+        """
 
 
 class _Device:
@@ -125,11 +146,13 @@ class Link:
         self._sink = sink
         self._clock = clock
         self._division = Division(drivers[0].plan)
-        self._blocks = blocks
+        self._polled = [block for block in blocks if not block.subscribed]
+        self._subscribed = [block for block in blocks if block.subscribed]
         self._devices = {device: _device(device, blocks) for device in _names(blocks)}
         self._has_safety = any(block.tag_class == TagClass.SAFETY for block in blocks)
         self._schedule = Schedule((), 0.0)
         self._wakeup = asyncio.Event()
+        self._short_lives = 0
         self._last_silence = ""
         self._down_since: float | None = None
 
@@ -142,21 +165,21 @@ class Link:
         """
         for connection in self._connections:
             connection.driver.adopt(config)
-        for block in self._blocks:
+        for block in self._polled:
             if block.device in gone:
                 self._division.retire(block)
-        stay = [block for block in self._blocks if block.device not in gone]
-        self._blocks = [*stay, *blocks]
+        stay = [block for block in self._polled if block.device not in gone]
+        self._polled = [*stay, *blocks]
         kept = {name: known for name, known in self._devices.items() if name not in gone}
         self._devices = kept | {name: _device(name, blocks) for name in _names(blocks)}
-        self._has_safety = any(block.tag_class == TagClass.SAFETY for block in self._blocks)
+        self._has_safety = any(block.tag_class == TagClass.SAFETY for block in self._polled)
         for block in blocks:
             self._schedule.add(Slot(self._clock.monotonic(), block))
         self._wakeup.set()
 
     async def run(self) -> None:
         """Run until cancelled; `LinkError` and `DeviceError` are survived here."""
-        self._schedule = Schedule(self._blocks, self._clock.monotonic())
+        self._schedule = Schedule(self._polled, self._clock.monotonic())
         async with asyncio.TaskGroup() as tasks:
             for connection in self._connections:
                 tasks.create_task(self._keep(connection), name=f"link {self.name}")
@@ -173,7 +196,7 @@ class Link:
                 connection.proven = False
                 await self._connect(connection)
                 connection.is_open = True
-                await self._poll(connection)
+                await self._serve(connection)
             except LinkError as error:
                 connection.is_open = False
                 connection.failures += 1
@@ -192,6 +215,57 @@ class Link:
             await connection.driver.connect()
         finally:
             connection.busy_since = None
+
+    async def _serve(self, connection: _Connection) -> None:
+        """Poll and listen until the link fails."""
+        if not self._subscribed or connection is not self._connections[0]:
+            await self._poll(connection)
+        elif not self._polled:
+            await self._listen(connection)
+        else:
+            await _both(self._listen(connection), self._poll(connection))
+
+    async def _listen(self, connection: _Connection) -> None:
+        """Take in what subscribed devices say, until the link fails."""
+        driver = connection.driver
+        assert isinstance(driver, Subscribing)  # noqa: S101  # its plan says so
+        began = self._clock.monotonic()
+        try:
+            await driver.subscribe(self._subscribed, partial(self._hear, connection))
+        except LinkError as error:
+            is_steady = self._clock.monotonic() - began >= STEADY_S
+            self._short_lives = 0 if is_steady else self._short_lives + 1
+            connection.failures = self._short_lives
+            cause = Cause.SUB_RECREATED
+            if isinstance(error, SubscriptionLostError):
+                cause = error.cause
+            for name in _names(self._subscribed):
+                self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)
+            log.warning("subscription lost", link=self.name, cause=cause, error=str(error))
+            raise
+
+    def _hear(self, connection: _Connection, news: News) -> Awaitable[None]:
+        """Hand ``news`` on; the awaitable ends when they are on disk, however long it takes."""
+        for item in news:
+            device = item.block.device
+            self._answered(connection, device, self._devices[device])
+            if not isinstance(item, Missing):
+                self._sink.readings(item)
+            elif item.quality is None:
+                self._sink.changes_lost(item.block, item.rows, item.cause)
+            else:
+                self._sink.block_missing(item.block, item.rows, item.cause, item.quality)
+        return _Later(self._durable)
+
+    async def _durable(self) -> None:
+        """Return when the disk has everything said so far; a failed disk is asked again."""
+        while True:
+            try:
+                await self._sink.durable()
+            except JournalError:
+                await self._clock.sleep_until(self._clock.monotonic() + DISK_PAUSE_S)
+            else:
+                return
 
     async def _poll(self, connection: _Connection) -> None:
         """Read each block when it is due, until the link fails."""
@@ -392,6 +466,31 @@ class Link:
 
 def _pause_s(failures: int) -> float:
     return PAUSES_S[min(max(failures, 1), len(PAUSES_S)) - 1]
+
+
+class _Later:
+    """An awaitable that begins when it is awaited, and need not be."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._begin().__await__()
+
+
+async def _both(
+    listening: Coroutine[Any, Any, None], polling: Coroutine[Any, Any, None]
+) -> None:
+    """Run both until one fails; its `LinkError` is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listening)
+            tasks.create_task(polling)
+    except BaseExceptionGroup as group:
+        failed, rest = group.split(LinkError)
+        if failed is None or rest is not None:
+            raise
+        raise failed.exceptions[0] from group
 
 
 def _names(blocks: Sequence[Block[Any]]) -> list[str]:

@@ -458,6 +458,43 @@ MODBUS: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 
+OPCUA: Final[dict[str, tuple[str, str]]] = {
+    "opcua_url": (
+        "`{value}` is not the url of an OPC UA server; write `opc.tcp://10.10.2.5:4840`",
+        "`{value}` 不是 OPC UA 服务器的 url；请写成 `opc.tcp://10.10.2.5:4840`",
+    ),
+    "opcua_address": (
+        "`{address}` is not a node id; write `nsu=urn:plant:dcs;s=R201.TI01`, with `i=`, `g=`"
+        " or `b=` in place of `s=` for numbers, GUIDs and base64",
+        "`{address}` 不是节点标识；请写成 `nsu=urn:plant:dcs;s=R201.TI01`，"
+        "数字、GUID、base64 标识用 `i=`、`g=`、`b=` 代替 `s=`",
+    ),
+    "opcua_index": (
+        "`{address}` names its namespace by index, which may mean another one after a restart"
+        " of the server; name it by URI, `nsu=URI;…` (the server lists them in its"
+        " NamespaceArray)",
+        "`{address}` 用序号指定命名空间，服务器重启后序号可能指向别的命名空间；"
+        "请用 URI：`nsu=URI;…`（见服务器的 NamespaceArray）",
+    ),
+    "opcua_type": (
+        "type `{type}` does not exist in OPC UA; write the type of the value itself",
+        "OPC UA 没有类型 `{type}`；请写该值本身的类型",
+    ),
+    "opcua_user": (
+        "write `name` and `password`, or `certificate` and `key`",
+        "请写 `name` 和 `password`，或 `certificate` 和 `key`",
+    ),
+    "opcua_insecure": (
+        "`{value}` is on another machine: choose a `security.policy`, or write"
+        " `insecure: true` to do without",
+        "`{value}` 在另一台机器上：请选择 `security.policy`，或写 `insecure: true` 表示不加密",
+    ),
+    "opcua_user_in_clear": (
+        "a user needs a `security.policy`: without one a password travels in clear text",
+        "使用用户身份需要 `security.policy`：否则口令以明文传输",
+    ),
+}
+
 CLI: Final[dict[str, tuple[str, str]]] = {
     "interrupted": ("interrupted", "已中断"),
     # --- plan ---
@@ -755,6 +792,7 @@ CATALOGUE: Final[Mapping[str, tuple[str, str]]] = {
     **CONFIG,
     **CHECK,
     **MODBUS,
+    **OPCUA,
     **CLI,
     **DEMO,
     **JOURNAL,

@@ -223,6 +223,8 @@ class Block(Generic[RequestT]):
     interval_s: float
     request: RequestT
     """What the driver sends; the gateway never looks inside."""
+    subscribed: bool = False
+    """The device speaks up by itself when a value changes; nobody polls it."""
 
     @property
     def tag_class(self) -> TagClass:
@@ -241,6 +243,7 @@ class Batch:
 
     A column left ``None`` is constant: every tag in block order, every value
     good, every value taken at ``time_ns``. Drivers fill only what differs.
+    Without rows it says of a subscribed block that nothing changed up to ``time_ns``.
     """
 
     block: Block[Any]
@@ -252,14 +255,17 @@ class Batch:
     """One `Quality` per reading."""
     index: Sequence[int] | None = None
     """Positions in ``block.tags``, when only some tags are present."""
-    source_time_ns: Sequence[int] | None = None
-    """The device's own timestamps, when it has a clock (OPC UA)."""
+    source_time_ns: Sequence[int | None] | None = None
+    """The device's own timestamps, when it has a clock (OPC UA); None where it gave none."""
     mono_ns: tuple[int, int] | None = None
     """Request sent and reply received, nanoseconds of the monotonic clock."""
+    server_time_ns: Sequence[int | None] | None = None
+    """When a server between us and the device took each value from it."""
 
     def __post_init__(self) -> None:
         want = len(self.block.tags if self.index is None else self.index)
-        for column in (self.values, self.quality, self.source_time_ns):
+        times = self.source_time_ns, self.server_time_ns
+        for column in (self.values, self.quality, *times):
             if column is not None and len(column) != want:
                 raise ValueError(f"column of {len(column)} in a batch of {want}")
 
@@ -277,6 +283,7 @@ class Batch:
             rows if index is None else [index[r] for r in rows],
             self.source_time_ns and [self.source_time_ns[r] for r in rows],
             self.mono_ns,
+            self.server_time_ns and [self.server_time_ns[r] for r in rows],
         )
 
     def readings(self) -> Iterator[Reading]:
@@ -287,7 +294,7 @@ class Batch:
                 tags[row if self.index is None else self.index[row]],
                 value,
                 Quality.GOOD if self.quality is None else Quality(self.quality[row]),
-                self.time_ns if self.source_time_ns is None else self.source_time_ns[row],
+                (self.source_time_ns and self.source_time_ns[row]) or self.time_ns,
             )
 
 

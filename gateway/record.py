@@ -126,7 +126,8 @@ class Values:
     values: Sequence[Scalar]
     quality: bytes | None
     index: Sequence[int] | None
-    source_time_ns: Sequence[int] | None
+    source_time_ns: Sequence[int | None] | None
+    server_time_ns: Sequence[int | None] | None = None
 
 
 Body: TypeAlias = Values | Gap | Alarm | Event
@@ -165,7 +166,9 @@ class Encoder:
         quality = batch.quality
         packed = _packed(batch, packing)
         if packed is None:
-            body = _encode((batch.values, quality, batch.index, batch.source_time_ns))
+            server = batch.server_time_ns
+            columns = (batch.values, quality, batch.index, batch.source_time_ns)
+            body = _encode(columns if server is None else (*columns, server))
         else:
             body = packed
             flags |= _PACKED
@@ -216,7 +219,8 @@ class Encoder:
 
 def _packed(batch: Batch, packing: struct.Struct | None) -> bytes | None:
     """The values as one column; None when they are not a full image that fits it."""
-    if packing is None or batch.index is not None or batch.source_time_ns is not None:
+    is_timed = batch.source_time_ns is not None or batch.server_time_ns is not None
+    if packing is None or batch.index is not None or is_timed:
         return None
     if None in batch.values:  # `struct` would make False of it.
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import ne
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.model import Batch, Block, Scalar
 
@@ -44,6 +44,10 @@ class ImageRule:
     def latest(self) -> tuple[Sequence[Scalar], bytes]:
         """The newest value and quality of each tag; None for a tag never read."""
         return self._values, bytes(self._quality)
+
+    def image(self, time_ns: int) -> Batch | None:
+        """What to report at ``time_ns`` though nothing was read; None: a poll brings it."""
+        return None
 
     def report(self, batch: Batch) -> Batch | None:
         """The part of ``batch`` to record; None when nothing in it is news."""
@@ -110,3 +114,87 @@ class ImageRule:
             self._values[row] = batch.values[at]
             self._quality[row] = 0 if batch.quality is None else batch.quality[at]
         return batch
+
+
+class SubscribedRule(ImageRule):
+    """Report by exception for a block whose device speaks only when a value changes.
+
+    Its batches hold some of the tags, so the rule remembers the newest of every tag and
+    gives the full image itself, as long as the device is heard.
+    """
+
+    def __init__(self, block: Block[Any]) -> None:
+        super().__init__(block)
+        count = len(block.tags)
+        self._block = block
+        self._heard = bytearray(count)
+        self._newest: list[_Newest] = [_Newest()] * count
+
+    def forget(self) -> None:
+        """Report each tag at its next word, whatever it says."""
+        super().forget()
+        self._heard = bytearray(len(self._heard))
+
+    def lose(self, bad: Batch) -> None:
+        """From now on the tags of ``bad`` have no value; their next word is news."""
+        rows = range(len(self._heard)) if bad.index is None else bad.index
+        for at, row in enumerate(rows):
+            self._newest[row], self._heard[row] = _newest(bad, at), 0
+        self._keep_rows(bad, rows)
+
+    def latest(self) -> tuple[Sequence[Scalar], bytes]:
+        """The newest value and quality of each tag; None for a tag never heard."""
+        return [n.value for n in self._newest], bytes(n.quality for n in self._newest)
+
+    def report(self, batch: Batch) -> Batch | None:
+        """The part of ``batch`` to record; None when nothing in it is news."""
+        index = range(len(batch)) if batch.index is None else batch.index
+        if self._image_ns is None and index:
+            self._image_ns = batch.time_ns
+        rows = []
+        for at, row in enumerate(index):
+            newest = self._newest[row] = _newest(batch, at)
+            if not self._heard[row] or self._is_news(row, newest.value, newest.quality):
+                self._heard[row] = 1
+                self._values[row], self._quality[row] = newest[:2]
+                rows.append(at)
+        if not rows:
+            return None
+        return batch if len(rows) == len(batch) else batch.select(rows)
+
+    def image(self, time_ns: int) -> Batch | None:
+        """The newest of every tag heard, at least every ``max_silence``."""
+        if self._image_ns is None or not self._is_due(self._image_ns, time_ns):
+            return None
+        self._image_ns = time_ns
+        rows = [row for row, heard in enumerate(self._heard) if heard]
+        newest = [self._newest[row] for row in rows]
+        for row, (value, quality, *_) in zip(rows, newest, strict=True):
+            self._values[row], self._quality[row] = value, quality
+        return Batch(
+            self._block,
+            time_ns,
+            [n.value for n in newest],
+            bytes(n.quality for n in newest),
+            rows,
+            [n.source_time_ns for n in newest],
+            server_time_ns=[n.server_time_ns for n in newest],
+        )
+
+
+class _Newest(NamedTuple):
+    """The last word of one tag."""
+
+    value: Scalar = None
+    quality: int = 0
+    source_time_ns: int | None = None
+    server_time_ns: int | None = None
+
+
+def _newest(batch: Batch, at: int) -> _Newest:
+    return _Newest(
+        batch.values[at],
+        0 if batch.quality is None else batch.quality[at],
+        None if batch.source_time_ns is None else batch.source_time_ns[at],
+        None if batch.server_time_ns is None else batch.server_time_ns[at],
+    )

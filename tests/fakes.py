@@ -85,6 +85,8 @@ class FakeSink:
     devices: list[tuple[str, Cause]] = field(default_factory=list)
     refused: list[tuple[str, ...]] = field(default_factory=list)
     polls: int = 0
+    lost: list[tuple[tuple[str, ...], Cause]] = field(default_factory=list)
+    durable_errors: list[Exception] = field(default_factory=list)
 
     def readings(self, batch: Batch) -> None:
         self.batches.append(batch)
@@ -96,6 +98,13 @@ class FakeSink:
         self, block: Block[Any], rows: Sequence[int], cause: Cause, quality: Quality
     ) -> None:
         self.refused.append(tuple(block.tags[row].name for row in rows))
+
+    def changes_lost(self, block: Block[Any], rows: Sequence[int], cause: Cause) -> None:
+        self.lost.append((tuple(block.tags[row].name for row in rows), cause))
+
+    async def durable(self) -> None:
+        if self.durable_errors:
+            raise self.durable_errors.pop(0)
 
     def polls_missed(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int

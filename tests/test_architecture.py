@@ -80,6 +80,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN = {
     "paho": {"gateway.mqtt"},
     "pymodbus": {"drivers.modbus.transport"},
+    "asyncua": {"drivers.opcua.transport", "drivers.opcua.session"}
+    | {"drivers.opcua.subscription", "drivers.opcua.simulator"},
+    "cryptography": {"drivers.opcua.security"},
     "yaml": {"gateway.loader.yaml_tree"},
     "rich": {"gateway.cli"},
     "click": {"gateway.cli"},

@@ -243,3 +243,32 @@ def test_a_change_is_a_gap_from_the_last_reading_before_to_the_first_word_after(
     )
     (gap,) = after.readings(good(block, 9))
     assert (gap.cause, gap.from_ns, gap.to_ns) == (Cause.CONFIG_REMOVED, 5 * S, 9 * S)
+
+
+def heard(interval_s: float = 1.0) -> tuple[Coverage, Block[None]]:
+    block = Block("pump", tuple(tags("pump", 2)), interval_s, None, subscribed=True)
+    return Coverage("pump", [block], lambda: "g-1", None, 0), block
+
+
+def test_words_without_rows_move_on_how_far_a_subscribed_device_was_watched() -> None:
+    coverage, block = heard()
+    coverage.readings(good(block, 5))
+    coverage.readings(Batch(block, 9 * S, (), None, ()))
+    assert coverage.covered_to_ns == 9 * S
+    (gap,) = gaps(coverage.device_missing(Cause.SUB_RECREATED, BAD, 12 * S))
+    assert gap.from_ns == 7 * S
+
+
+def test_nobody_claims_to_know_how_many_changes_an_outage_of_a_subscription_cost() -> None:
+    coverage, block = heard()
+    coverage.readings(good(block, 5))
+    coverage.device_missing(Cause.SUB_RECREATED, BAD, 12 * S)
+    (gap,) = coverage.readings(good(block, 20))
+    assert (gap.to_ns, gap.count) == (20 * S, None)
+
+
+def test_changes_lost_are_one_closed_gap_of_their_tags_alone() -> None:
+    coverage, block = heard()
+    coverage.readings(good(block, 5))
+    (gap,) = coverage.changes_lost(block, (1,), Cause.SUB_OVERFLOW, 9 * S)
+    assert (gap.tags, gap.from_ns, gap.to_ns, gap.count) == (("t1",), 3 * S, 9 * S, None)

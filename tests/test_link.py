@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from gateway.errors import ConnectError, DeviceError, DeviceSilentError, LinkError
+from gateway.driver import News
+from gateway.errors import (
+    ConnectError,
+    DeviceError,
+    DeviceSilentError,
+    JournalError,
+    LinkError,
+    SubscriptionLostError,
+)
 from gateway.link import REFUSED_PAUSE_S, Link
-from gateway.model import Block, Cause, Quality, Tag, TagClass
+from gateway.model import Batch, Block, Cause, Quality, Tag, TagClass
 from gateway.schedule import Schedule, Slot, skip
 from tests.fakes import FakeClock, FakeSink, ScriptedDriver, tags
 
@@ -305,3 +315,90 @@ async def test_a_connection_on_which_nothing_answers_backs_off_without_an_outage
     assert sink.devices == []
     assert len(mute.reads) < 12
     assert len(sink.batches) >= 55
+
+
+Emit = Callable[[News], Awaitable[None]]
+GAP = Cause.SUB_GAP
+
+
+class Listener(ScriptedDriver):
+    """A driver whose blocks are all subscribed; each subscription says what ``script`` does."""
+
+    def __init__(self, clock: FakeClock, script: Callable[[Emit], Awaitable[None]]) -> None:
+        super().__init__(clock, zeros)
+        self.script = script
+
+    def plan(self, tags: Sequence[Tag]) -> Sequence[Block[None]]:
+        return [replace(block, subscribed=True) for block in super().plan(tags)]
+
+    async def subscribe(self, blocks: Sequence[Block[Any]], emit: Emit) -> None:
+        self.blocks = blocks
+        await self.script(emit)
+
+
+async def test_subscribed_blocks_are_heard_and_never_polled() -> None:
+    async def speak(emit: Emit) -> None:
+        (block,) = driver.blocks
+        emit([Batch(block, 5, [1.0], None, [1])])
+        raise asyncio.CancelledError
+
+    driver = Listener(FakeClock(end=9.0), speak)
+    sink = await run(driver, tags("pump", 2))
+    assert [list(batch.values) for batch in sink.batches] == [[1.0]]
+    assert driver.reads == []
+
+
+async def test_a_lost_subscription_is_an_outage_at_once_and_is_made_anew_at_once() -> None:
+    began: list[float] = []
+
+    async def speak(emit: Emit) -> None:
+        began.append(driver.clock.now)
+        emit([Batch(driver.blocks[0], 5, [1.0, 2.0])])
+        await driver.clock.sleep_until(driver.clock.now + 20)
+        raise LinkError("cut") if driver.connects == 1 else SubscriptionLostError("-", GAP)
+
+    driver = Listener(FakeClock(end=70.0), speak)
+    sink = await run(driver, tags("pump", 2))
+    assert sink.devices == [("pump", Cause.SUB_RECREATED), ("pump", GAP), ("pump", GAP)]
+    assert began == [0.0, 20.0, 40.0, 60.0]
+
+
+async def test_a_server_that_drops_every_subscription_at_once_is_not_hammered() -> None:
+    async def speak(emit: Emit) -> None:
+        emit([Batch(driver.blocks[0], 5, [1.0, 2.0])])
+        raise LinkError("cut")
+
+    driver = Listener(FakeClock(end=60.0), speak)
+    await run(driver, tags("pump", 2))
+    assert driver.connects < 10
+
+
+async def test_what_was_heard_counts_as_durable_only_when_the_disk_says_so() -> None:
+    order: list[str] = []
+
+    async def speak(emit: Emit) -> None:
+        await emit([Batch(driver.blocks[0], 5, [1.0, 2.0])])
+        order.append(f"durable at {driver.clock.now}")
+        raise asyncio.CancelledError
+
+    driver = Listener(FakeClock(end=60.0), speak)
+    sink = FakeSink(durable_errors=[JournalError("disk full")] * 3)
+    link = Link("line", [driver], driver.plan(tags("pump", 2)), sink, driver.clock)
+    with contextlib.suppress(asyncio.CancelledError):
+        await link.run()
+    assert order == ["durable at 3.0"]
+
+
+async def test_polled_and_subscribed_blocks_share_one_connection_and_fail_together() -> None:
+    async def speak(emit: Emit) -> None:
+        await driver.clock.sleep_until(2.5)
+        raise LinkError("cut")
+
+    driver = Listener(FakeClock(end=6.0), speak)
+    blocks = [*driver.plan(tags("pump", 1)), *ScriptedDriver.plan(driver, tags("fan", 1))]
+    sink = FakeSink()
+    link = Link("line", [driver], blocks, sink, driver.clock)
+    with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
+        await link.run()
+    assert {batch.block.device for batch in sink.batches} == {"fan"}
+    assert driver.connects > 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.model import Batch, Block, Quality
-from gateway.rules import ImageRule
+from gateway.rules import ImageRule, SubscribedRule
 from tests.fakes import tags
 
 S = 10**9
@@ -80,3 +80,41 @@ def test_what_is_lost_has_no_value_and_is_reported_in_full_when_it_returns() -> 
     image.lose(block.bad(Quality.BAD_NO_COMMUNICATION, S))
     assert list(image.latest()[0]) == [None, None, None]
     assert rows(image.report(Batch(block, 2 * S, [1, 2, 3]))) == [0, 1, 2]
+
+
+def subscribed(count: int = 3, **more: Any) -> tuple[SubscribedRule, Block[None]]:
+    block = Block("pump", tuple(tags("pump", count, **more)), 1.0, None, subscribed=True)
+    return SubscribedRule(block), block
+
+
+def word(block: Block[None], time_s: float, **values: float) -> Batch:
+    rows = [int(name[1:]) for name in values]
+    return Batch(block, int(time_s * 1e9), list(values.values()), None, rows)
+
+
+def test_what_a_subscribed_device_says_is_reported_beyond_the_dead_band() -> None:
+    rule, block = subscribed(deadband=1.0)
+    heard = [
+        rule.report(word(block, at, t0=value)) for at, value in ((0, 5.0), (1, 5.5), (2, 7.0))
+    ]
+    assert [batch and list(batch.values) for batch in heard] == [[5.0], None, [7.0]]
+
+
+def test_a_quiet_subscribed_device_gives_the_image_of_its_newest_values_in_time() -> None:
+    rule, block = subscribed(deadband=1.0, max_silence_s=10.0)
+    rule.report(word(block, 0, t0=5.0, t2=1.0))
+    rule.report(word(block, 1, t0=5.5))
+    assert rule.image(int(9e9)) is None
+    image = rule.image(int(10e9))
+    assert image is not None
+    assert (list(image.values), image.index) == ([5.5, 1.0], [0, 2])
+    assert rule.image(int(11e9)) is None
+
+
+def test_after_an_outage_every_subscribed_tag_is_reported_at_its_next_word() -> None:
+    rule, block = subscribed(deadband=1.0)
+    rule.report(word(block, 0, t0=5.0, t1=5.0))
+    rule.forget()
+    first, second = (rule.report(word(block, 1, **{name: 5.0})) for name in ("t0", "t1"))
+    assert first is not None
+    assert second is not None

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-_PARTS = ("pymodbus", "paho-mqtt", "pydantic", "structlog", "msgspec", "uvloop")
+_PARTS = ("pymodbus", "asyncua", "paho-mqtt", "pydantic", "structlog", "msgspec", "uvloop")
 
 
 @click.command("version")

@@ -208,10 +208,16 @@ def _values(body: Values) -> bytes:
     if quality is not None:
         words = {name: _WORD[q] for name, q in zip(names, quality, strict=True) if q}
         text += b',"quality":' + _encode(words)
-    if body.source_time_ns is not None:
-        times = map(rfc3339, body.source_time_ns)
-        text += b',"source_time":' + _encode(dict(zip(names, times, strict=True)))
-    return text
+    text += _times(b',"source_time":', names, body.source_time_ns)
+    return text + _times(b',"server_time":', names, body.server_time_ns)
+
+
+def _times(key: bytes, names: Sequence[str], times_ns: Sequence[int | None] | None) -> bytes:
+    """Time by tag, behind ``key``; nothing where no tag has one."""
+    if times_ns is None:
+        return b""
+    known = {n: rfc3339(t) for n, t in zip(names, times_ns, strict=True) if t is not None}
+    return key + _encode(known) if known else b""
 
 
 def _is_finite(values: Sequence[Scalar], columns: str) -> bool:

@@ -62,6 +62,7 @@ class Assembly:
     def __init__(self, report: Report, folder: Path | None) -> None:
         self._report = report
         self._library = Library(folder, report)
+        self._folder = folder or Path()
         self._links: dict[str, Place] = {}
         self._devices: dict[str, Place] = {}
         self._conversions: dict[Any, model.Conversion | None] = {}
@@ -103,7 +104,7 @@ class Assembly:
         levels = {"level_device": driver.Device, "level_tag": driver.Tag}
         link = self._validated(driver.Link, node, path, without=("devices",), levels=levels)
         if link is not None:
-            link = link.model_copy(update=passed_down(defaults, link))
+            link = link.model_copy(update=passed_down(defaults, link)).lies_in(self._folder)
         devices: list[DeviceConfig] = []
         tags: list[model.Tag] = []
         alarms: dict[tuple[str, str], AlarmsConfig] = {}

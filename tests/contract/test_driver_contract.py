@@ -111,9 +111,43 @@ async def modbus() -> AsyncIterator[Bench]:
         )
 
 
+OPCUA = """
+  - name: dcs
+    driver: opcua
+    url: opc.tcp://127.0.0.1:{port}
+    devices:
+      - name: r201
+        tags:
+          - {{name: temperature, address: "nsu=urn:plant;s=T"}}
+          - {{name: broken, address: "nsu=urn:plant;s=B", type: float32}}
+          - {{name: count, address: "nsu=urn:plant;i=7", type: uint64, interval: 5s}}
+          - {{name: valve, address: "nsu=urn:plant;s=V", type: bool, opcua: {{mode: poll}}}}
+      - name: r202
+        tags:
+          - {{name: temperature, address: "nsu=urn:plant;s=R202.T"}}
+"""
+
+
+@asynccontextmanager
+async def opcua() -> AsyncIterator[Bench]:
+    """The OPC UA driver against the simulator of the same configuration."""
+    port = closed_port()
+    here, away = link_of(OPCUA.format(port=port)), link_of(OPCUA.format(port=closed_port()))
+    simulation = await here.driver.simulate(here.config, here.tags, worth, port)
+    try:
+        yield Bench(
+            here.driver(here.config, Clock()),
+            list(here.tags),
+            away.driver(away.config, Clock()),
+        )
+    finally:
+        await simulation.stop()
+
+
 BENCHES: dict[str, Callable[[], AbstractAsyncContextManager[Bench]]] = {
     "sim": sim,
     "modbus": modbus,
+    "opcua": opcua,
 }
 
 
@@ -169,7 +203,8 @@ async def test_a_batch_has_columns_of_one_length_and_its_own_block(bench: Bench)
         batch = await bench.driver.read(block)
         assert batch.block is block
         rows = len(block.tags) if batch.index is None else len(batch.index)
-        columns = (batch.values, batch.quality, batch.source_time_ns)
+        times = (batch.source_time_ns, batch.server_time_ns)
+        columns = (batch.values, batch.quality, *times)
         assert {len(column) for column in columns if column is not None} == {rows}
 
 

@@ -1,0 +1,154 @@
+"""What a person writes for an OPC UA link, and what the driver takes from it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, StrictBool, model_validator
+
+from drivers.opcua.address import Place, parse
+from gateway.config import (
+    DeviceConfig,
+    Interval,
+    LinkConfig,
+    Model,
+    SecretRef,
+    TagConfig,
+    is_loopback,
+    wrong,
+)
+from gateway.errors import Mistake
+from gateway.model import DataType
+
+PORT = 4840
+Policy: TypeAlias = Literal[
+    "None", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"
+]
+_BCD = (DataType.BCD16, DataType.BCD32)
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """``opc.tcp://10.10.2.5:4840/path`` as host and port; the port is 4840 unless given.
+
+    Raises:
+        ValueError: It is not such a url.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "opc.tcp" or not parts.hostname or parts.port == 0:
+        raise ValueError(url)
+    return parts.hostname, parts.port or PORT
+
+
+def _url(written: str) -> str:
+    try:
+        host_and_port(written)
+    except ValueError as error:
+        raise wrong("opcua_url", value=written) from error
+    if urlsplit(written).username is not None:
+        raise wrong("secret_in_url")
+    return written
+
+
+class OpcuaMode(Model):
+    """How values are obtained."""
+
+    mode: Literal["subscribe", "poll"] | None = None
+    """`subscribe` (default): the server says what changes; `poll`: it is asked."""
+    sampling: Interval | None = None
+    """How often the server looks at the value; the interval unless set."""
+    queue: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
+    """Changes the server keeps for us between two messages; 10 unless set."""
+
+
+class SecurityConfig(Model):
+    """How the connection is secured; certificates lie in `pki/` beside the configuration."""
+
+    policy: Policy = "None"
+    """`None` needs `insecure: true` unless the server is on this machine."""
+    mode: Literal["Sign", "SignAndEncrypt"] = "SignAndEncrypt"
+    """Signed, or signed and encrypted."""
+
+
+class UserConfig(Model):
+    """Who we are to the server: a name and a password, or a certificate and its key."""
+
+    name: str | None = None
+    """User name."""
+    password: SecretRef | None = None
+    """Where the password lies: `{credential: NAME}` or `{file: PATH}`."""
+    certificate: str | None = None
+    """File of the user's certificate, PEM or DER."""
+    key: SecretRef | None = None
+    """Where the private key of that certificate lies."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        by_name = self.name is not None and self.password is not None
+        by_certificate = self.certificate is not None and self.key is not None
+        given = (self.name, self.password, self.certificate, self.key)
+        if by_name == by_certificate or sum(each is not None for each in given) != 2:
+            raise wrong("opcua_user")
+        return self
+
+
+class OpcuaTag(TagConfig):
+    """One value in an OPC UA server."""
+
+    opcua: OpcuaMode | None = None
+    """How the value is obtained."""
+
+
+class OpcuaDevice(DeviceConfig):
+    """Tags that belong together, on one server."""
+
+    opcua: OpcuaMode | None = None
+    """How values are obtained."""
+    tags: tuple[OpcuaTag, ...] = ()
+    """Its values."""
+
+
+class OpcuaLink(LinkConfig):
+    """One session with an OPC UA server."""
+
+    driver: Literal["opcua"]
+    """The protocol."""
+    url: Annotated[str, AfterValidator(_url)]
+    """`opc.tcp://host:port/path`; the port is 4840 unless given."""
+    connections: Literal[1] = 1
+    """One session."""
+    opcua: OpcuaMode | None = None
+    """How values are obtained."""
+    security: SecurityConfig = SecurityConfig()
+    """How the connection is secured."""
+    insecure: StrictBool = False
+    """Must be true to do without security towards another machine."""
+    user: UserConfig | None = None
+    """Who we are to the server; anonymous unless set."""
+    devices: tuple[OpcuaDevice, ...] = ()
+    """What its tags belong to."""
+
+    @model_validator(mode="after")
+    def _secure_enough(self) -> Self:
+        if self.security.policy != "None":
+            return self
+        if not self.insecure and not is_loopback(host_and_port(self.url)[0]):
+            raise wrong("opcua_insecure", "security", value=self.url)
+        if self.user is not None:
+            raise wrong("opcua_user_in_clear", "user")
+        return self
+
+
+def address(tag: OpcuaTag, device: OpcuaDevice, link: OpcuaLink) -> Place:
+    """Where ``tag`` lives, and how its value is obtained.
+
+    Raises:
+        Mistake: It is no node id, names its namespace by index, or has a type of Modbus.
+    """
+    if tag.type in _BCD:
+        raise Mistake("opcua_type", path=("type",), type=tag.type)
+    levels = [level for level in (tag.opcua, device.opcua, link.opcua) if level is not None]
+    mode = next((level.mode for level in levels if level.mode), "subscribe")
+    sampling = next((level.sampling for level in levels if level.sampling), None)
+    queue = next((level.queue for level in levels if level.queue), 10)
+    return Place(parse(tag.address), mode == "subscribe", sampling, queue)

@@ -1,0 +1,63 @@
+// A plant on node-opcua: `node server.js PORT TAGS PERIOD_MS FOLDER URI...`
+//
+// Every PERIOD_MS all tags change at once; tag i then shows i * 1e7 + tick, so that a value
+// names its tag and its change. Each change is printed as "tick N MS" after it was made.
+// The last URI is the plant's; the order of the URIs is the order of the namespaces.
+"use strict";
+const path = require("path");
+const { OPCUAServer } = require("node-opcua-server");
+const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
+
+const [port, tags, period, folder, plant, ...uris] = process.argv.slice(2);
+
+async function main() {
+  const manager = new OPCUACertificateManager({ rootFolder: path.join(folder, "pki") });
+  await manager.initialize();
+  const server = new OPCUAServer({
+    port: Number(port),
+    host: "127.0.0.1",
+    hostname: "127.0.0.1",
+    alternateHostname: ["127.0.0.1"],
+    serverCertificateManager: manager,
+    userCertificateManager: manager,
+    certificateFile: path.join(folder, "certificate.pem"),
+    serverInfo: { applicationUri: "urn:peer:node-opcua" },
+    allowAnonymous: true,
+    serverCapabilities: { operationLimits: { maxMonitoredItemsPerCall: 100, maxNodesPerRead: 70 } },
+  });
+  await server.initialize();
+  const space = server.engine.addressSpace;
+  for (const uri of uris) space.registerNamespace(uri);
+  const namespace = space.getNamespace(plant);
+  // A decoy in every other namespace: the same identifiers, values that belong to no tag.
+  for (const uri of uris.filter((uri) => uri !== plant)) {
+    for (let i = 0; i < Number(tags); i++) make(space.getNamespace(uri), i, -1);
+  }
+  const variables = [];
+  for (let i = 0; i < Number(tags); i++) variables.push(make(namespace, i, i * 1e7));
+  function make(where, i, value) {
+    return where.addVariable({
+      organizedBy: space.rootFolder.objects,
+      browseName: `t${i}`,
+      nodeId: `s=t${i}`,
+      dataType: "Double",
+      value: { dataType: "Double", value },
+    });
+  }
+  await server.start();
+  console.log("listening");
+  setInterval(() => {
+    const now = Date.now();
+    const tick = Math.floor(now / Number(period)) % 1e7;
+    const at = new Date(now);
+    variables.forEach((variable, i) =>
+      variable.setValueFromSource({ dataType: "Double", value: i * 1e7 + tick }, undefined, at)
+    );
+    console.log(`tick ${tick} ${now}`);
+  }, Number(period));
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,155 @@
+"""Whom we trust: nobody that a person did not trust, and nothing weaker than was asked."""
+
+from __future__ import annotations
+
+import datetime
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncua import ua
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.user_managers import UserManager
+
+from drivers.opcua.driver import OpcuaDriver
+from drivers.opcua.security import Pki
+from gateway.clock import Clock
+from gateway.errors import ConnectError
+from tests.contract.test_driver_contract import closed_port
+from tests.opcua.site import Plant, link_to
+
+POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
+_WORD = {
+    "Basic256Sha256": ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
+    "Aes128Sha256RsaOaep": ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt,
+    "Aes256Sha256RsaPss": ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
+    "None": ua.SecurityPolicyType.NoSecurity,
+}
+
+
+class _Operators(UserManager):
+    """Lets in ``operator`` with the password ``sesame`` and nobody else."""
+
+    def get_user(
+        self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None
+    ) -> User | None:
+        known = (username, password) == ("operator", "sesame")
+        return User(UserRole.User, username) if known else None
+
+
+@asynccontextmanager
+async def secure(folder: Path, *policies: str, users: Any = None) -> AsyncIterator[Plant]:
+    """A server that offers ``policies`` only; its certificate is ``folder/server.der``."""
+    server = Plant(closed_port(), ("urn:plant:dcs",), {"a": 1.0})
+    own = Pki(folder / "server")
+    uri = own.application_uri()
+    if users is not None:
+        server.server.iserver.user_manager = users
+    server.server.set_security_policy([_WORD[policy] for policy in policies])
+    await server.server.init()
+    await server.server.set_application_uri(uri)
+    await server.server.load_certificate(str(own.certificate))
+    await server.server.load_private_key(str(own.key))
+    (folder / "server.der").write_bytes(own.certificate.read_bytes())
+    await server.start(initialised=True)
+    try:
+        yield server
+    finally:
+        await server.server.stop()
+
+
+def driver_in(folder: Path, url: str, security: str, more: str = "") -> OpcuaDriver:
+    """A driver whose configuration lies in ``folder``."""
+    text = f"security: {security}\n    timeout: 5s\n    {more}"
+    link = link_to(url, "a", more=text)
+    return OpcuaDriver(link.config.lies_in(folder), Clock())
+
+
+def trust(folder: Path) -> None:
+    (folder / "pki" / "trusted").mkdir(parents=True, exist_ok=True)
+    (folder / "pki" / "trusted" / "server.der").write_bytes(
+        (folder / "server.der").read_bytes()
+    )
+
+
+async def value_through(driver: OpcuaDriver) -> Any:
+    link = link_to("opc.tcp://127.0.0.1:1", "a")
+    (block,) = driver.plan(link.tags)
+    try:
+        await driver.connect()
+        return list((await driver.read(block)).values)
+    finally:
+        await driver.close()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_trusted_server_is_read_over_each_policy(policy: str, tmp_path: Path) -> None:
+    async with secure(tmp_path, policy) as server:
+        trust(tmp_path)
+        driver = driver_in(tmp_path, server.url, f"{{policy: {policy}}}")
+        assert await value_through(driver) == [1.0]
+
+
+async def test_a_server_nobody_trusted_is_refused_and_kept_for_a_person_to_look_at(
+    tmp_path: Path,
+) -> None:
+    async with secure(tmp_path, "Basic256Sha256") as server:
+        driver = driver_in(tmp_path, server.url, "{policy: Basic256Sha256}")
+        for _ in range(2):
+            with pytest.raises(ConnectError, match="not trusted"):
+                await driver.connect()
+    (kept,) = (tmp_path / "pki" / "rejected").iterdir()
+    assert kept.read_bytes() == (tmp_path / "server.der").read_bytes()
+    assert not (tmp_path / "pki" / "trusted").exists()
+
+
+async def test_a_server_that_offers_less_than_was_asked_is_refused_naming_what_it_offers(
+    tmp_path: Path,
+) -> None:
+    async with secure(tmp_path, "None", "Basic256Sha256") as server:
+        trust(tmp_path)
+        driver = driver_in(tmp_path, server.url, "{policy: Aes256Sha256RsaPss}")
+        with pytest.raises(ConnectError, match="Basic256Sha256/SignAndEncrypt"):
+            await driver.connect()
+
+
+async def test_a_user_is_known_by_name_and_password_and_a_wrong_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    user = f"user: {{name: operator, password: {{file: {tmp_path}/password}}}}"
+    async with secure(tmp_path, "Basic256Sha256", users=_Operators()) as server:
+        trust(tmp_path)
+        driver = driver_in(tmp_path, server.url, "{policy: Basic256Sha256}", user)
+        (tmp_path / "password").write_text("sesame\n")
+        assert await value_through(driver) == [1.0]
+        (tmp_path / "password").write_text("guess\n")
+        with pytest.raises(ConnectError):
+            await driver.connect()
+
+
+def test_the_key_is_for_us_alone_and_made_once(tmp_path: Path) -> None:
+    pki = Pki(tmp_path / "pki")
+    uri = pki.application_uri()
+    key = pki.key.read_bytes()
+    assert stat.S_IMODE(pki.key.stat().st_mode) == 0o600
+    assert Pki(tmp_path / "pki").application_uri() == uri
+    assert pki.key.read_bytes() == key
+
+
+def test_a_trusted_certificate_out_of_date_or_of_another_application_is_refused(
+    tmp_path: Path,
+) -> None:
+    server = Pki(tmp_path / "server")
+    uri = server.application_uri()
+    pki, der = Pki(tmp_path / "pki"), server.certificate.read_bytes()
+    (tmp_path / "server.der").write_bytes(der)
+    trust(tmp_path)
+    now = datetime.datetime.now(datetime.UTC)
+    pki.check(der, uri, now)
+    with pytest.raises(ConnectError, match="calls itself"):
+        pki.check(der, "urn:someone:else", now)
+    with pytest.raises(ConnectError, match="valid from"):
+        pki.check(der, uri, now + datetime.timedelta(days=9999))
