@@ -250,7 +250,8 @@ class Feed:
 def _told(entry: Entry | Damage, record: Record, first: int, last: int) -> Damage:
     """What a gap would say that stands for ``entry`` because the broker refuses it."""
     gap = record.body if isinstance(record.body, Gap) else None
-    since_ns = gap.from_ns if gap and gap.seqs else record.time_ns
+    asked_ns = record.mono_ns[1] - record.mono_ns[0] if record.mono_ns else 0
+    since_ns = gap.from_ns if gap and gap.seqs else record.time_ns - asked_ns
     readings = gap.count if gap and gap.seqs else entry.readings
     return Damage(
         entry.position, entry.stream, entry.incarnation, first, last, since_ns,

@@ -67,9 +67,11 @@ def unsettled(segment: Segment, rows: Iterable[Row], settling: Settling) -> list
             continue
         if due_seq > row.first_seq:
             gone = settled_readings(segment, key, settling)
-            row = row._replace(
-                first_seq=due_seq, first_ns=due_ns, readings=fewer(row.readings, gone)
-            )
+            row = row._replace(first_seq=due_seq, readings=fewer(row.readings, gone))
+        if due_seq == row.first_seq:
+            # The gap begins where the record before it ended: the first reading was asked
+            # for before its own time.
+            row = row._replace(first_ns=due_ns)
         found.append(row)
     return found
 

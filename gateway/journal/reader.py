@@ -81,6 +81,8 @@ class Reader:
         settling = self._log.settling
         self._is_complete = after == settling.position
         self._expected = dict(settling.expected) if self._is_complete else {}
+        if self._is_complete:
+            settling.restart()
         self._position = after
         number, offset = after >> 32, after & 0xFFFFFFFF & ~7
         for segment in self._log.segments:

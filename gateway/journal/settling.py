@@ -53,6 +53,11 @@ class Settling:
             self._notes.append(note)
             self.noted = note.position
 
+    def restart(self) -> None:
+        """Whoever reads begins again: what was read before may lie elsewhere by now."""
+        self._notes.clear()
+        self.noted = self.position
+
     def advance(self, position: int) -> None:
         """Everything up to ``position`` is settled."""
         while self._notes and self._notes[0].position <= position:
