@@ -10,7 +10,11 @@ import pytest
 from gateway.loader import from_text
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [p for p in ROOT.rglob("*.md") if not any(x.startswith(".") for x in p.parts)]
+DOCUMENTS = [
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith((".", "node_modules")) for part in path.relative_to(ROOT).parts)
+]
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WHOLE = [
     (path, text) for path in DOCUMENTS for text in BLOCK.findall(path.read_text())

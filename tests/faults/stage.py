@@ -25,6 +25,8 @@ from tests.faults.facts import Facts, Life, Sample
 from tests.faults.journaldump import accepted_keys
 from tests.faults.site import Site
 
+LIVE_NS = 2_500_000_000
+"""A reading delivered so soon after it was taken has no backlog before it."""
 STOP_S = 5.0
 """How long the agent may take to end after SIGTERM."""
 SAMPLE_S = 0.25
@@ -220,17 +222,19 @@ class Stage:
         self.facts.healed_ns.append(self.relay.command(do="restore"))
 
     def until_fresh(self, limit_s: float, devices: Iterable[str] | None = None) -> None:
-        """Wait until each device has delivered, in its turn, something read after this call.
+        """Wait until each device delivers, in its turn, what was read a moment ago.
 
-        As each stream is delivered in order, its backlog has then arrived too. When the
-        limit passes, the run goes on and the checker will say what is missing.
+        As each stream is delivered in order, its backlog has then arrived too, also one that
+        is paced and grows while it is caught up. When the limit passes, the run goes on and
+        the checker will say what is missing.
         """
         since_ns = time.monotonic_ns()
         wanted = set(devices or self.site.devices)
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             self._look()
-            if all(self._newest.get(device, 0) >= since_ns for device in wanted):
+            live_ns = max(since_ns, time.monotonic_ns() - LIVE_NS)
+            if all(self._newest.get(device, 0) >= live_ns for device in wanted):
                 return
             self.wait(0.1)
         lag = {d: (since_ns - self._newest.get(d, 0)) / 1e9 for d in wanted}
