@@ -270,6 +270,7 @@ class Line:
         gone = found.removed | found.changed
         self.intake.change(encoder_of(blocks, self._clock), gone, devices)
         self.alarms.use(blocks, limits(site))
+        self.intake.review()
         for change in found.amended:
             plan = self._planned[change.link]
             its = [block for block in plan.blocks if block.device in change.fresh]

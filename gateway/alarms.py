@@ -145,7 +145,13 @@ class _Watch:
 
     def restore(self, alarm: Alarm) -> None:
         """The alarm was active before."""
-        self.alarm, self.beyond = alarm, True
+        if self.alarm is None:
+            self.alarm, self.beyond = alarm, True
+
+    def follow(self, old: _Watch) -> None:
+        """Go on where ``old``, of the same limit, stopped."""
+        self.alarm, self.beyond, self.since_ns = old.alarm, old.beyond, old.since_ns
+        self.frozen_ns, self.value, self.quality = old.frozen_ns, old.value, old.quality
 
     def conclude(self, time_ns: int, mono_ns: int, new_id: Callable[[], str]) -> Alarm | None:
         """What the end of a delay brings, if it has ended by ``mono_ns``, or ``time_ns``."""
@@ -207,6 +213,15 @@ class LimitRule:
         self._pending: set[int] = set()
         """Rows in which a delay runs or is frozen."""
         for row in self._rows:
+            self._settle(row)
+
+    def follow(self, old: LimitRule) -> None:
+        """Go on where ``old``, of the same block, stopped; a changed limit begins anew."""
+        for row, watches in self._rows.items():
+            for watch in watches:
+                for other in old._rows.get(row, ()):
+                    if other.limit == watch.limit:
+                        watch.follow(other)
             self._settle(row)
 
     @property

@@ -154,10 +154,8 @@ class Announcer:
 
     def _devices(self) -> Iterator[str]:
         unwatched = set(self._intake.unwatched())
-        for link in self._site.links:
-            for device in link.config.devices:
-                if device.name not in unwatched:
-                    yield device.name
+        named = dict.fromkeys(tag.device for link in self._site.links for tag in link.tags)
+        yield from (name for name in named if name not in unwatched)
 
     def _status(self, state: str, reasons: Sequence[str]) -> bytes:
         return self._dialect.status(

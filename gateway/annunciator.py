@@ -145,13 +145,15 @@ class Annunciator:
         Active alarms stay active until a reading says otherwise; those whose limit is
         gone are cleared.
         """
-        self._rules.clear()
+        before, self._rules = self._rules, {}
         self._blocks.clear()
         for block in blocks:
             names = enumerate((block.device, tag.name) for tag in block.tags)
             rows = {row: limits[name] for row, name in names if limits.get(name)}
             if rows:
-                self._rules[id(block)] = LimitRule(block, rows, self._new_id)
+                rule = self._rules[id(block)] = LimitRule(block, rows, self._new_id)
+                if id(block) in before:
+                    rule.follow(before[id(block)])
                 self._blocks.setdefault(block.device, []).append(block)
         for change in self._latest():
             if change.alarm.state is AlarmState.ACTIVE and not self._watched(change):

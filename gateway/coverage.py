@@ -147,6 +147,12 @@ class Coverage:
         """Whether any block has an outage or skipped polls."""
 
     @property
+    def _unheard_ns(self) -> int:
+        """How long before the last word a change may be unheard; 0: nothing is subscribed."""
+        blocks = (known.block for known in self._blocks.values())
+        return max((_unheard_ns(block) for block in blocks if block.subscribed), default=0)
+
+    @property
     def watched(self) -> bool:
         """Whether the device as a whole gives readings."""
         return self._begun and self._outage is None
@@ -167,9 +173,15 @@ class Coverage:
         yield from self._begin(now_ns)
         if self._outage is not None:
             yield _closed(self._outage, now_ns)
-            self._outage = None
+            cause, self._outage = self._outage.gap.cause, None
             for block in self._blocks.values():
                 block.forget()
+                if block.block.subscribed and block is not known:
+                    # Another block answers: that says nothing of what is subscribed.
+                    key = tuple(range(len(block.block.tags)))
+                    gap = self._gap(cause, now_ns, None, None, block.names(key))
+                    block.outages[key] = _Outage(gap, None)
+                    yield gap
         rows = range(len(known.block.tags)) if batch.index is None else batch.index
         for key in [key for key in known.outages if not set(key).isdisjoint(rows)]:
             yield _closed(known.outages.pop(key), now_ns)
@@ -207,10 +219,8 @@ class Coverage:
             known.outages.clear()
             known.skipped.clear()
         items += (known.block.bad(quality, now_ns) for known in self._blocks.values())
-        subscribed = [k.block for k in self._blocks.values() if k.block.subscribed]
-        since_ns = self.covered_to_ns - max(map(_unheard_ns, subscribed), default=0)
-        gap = self._gap(cause, since_ns, None, None)
-        self._outage = _Outage(gap, None if subscribed else skipped)
+        gap = self._gap(cause, self.covered_to_ns - self._unheard_ns, None, None)
+        self._outage = _Outage(gap, None if self._unheard_ns else skipped)
         return [*items, self._outage.gap]
 
     def block_missing(
@@ -320,14 +330,14 @@ class Coverage:
         self.covered_to_ns = now_ns
         if before is None:
             if self._changed:
-                since_ns = min(covered_to_ns, now_ns)
+                since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
                 yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
             return
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         if before.torn is not None and before.torn.to_ns is not None:
             since_ns = max(since_ns, before.torn.to_ns)
-        gap = self._bounded(cause, min(since_ns, now_ns), now_ns)
+        gap = self._bounded(cause, min(since_ns - self._unheard_ns, now_ns), now_ns)
         yield replace(gap, after=(before.incarnation, before.seq))
         if before.torn is not None:
             yield before.torn
@@ -337,6 +347,9 @@ class Coverage:
     ) -> Gap:
         """A closed gap that counts what can have been due at most; None: of every tag."""
         seconds = max(0, to_ns - from_ns) / 1e9
+        if self._unheard_ns:  # a subscribed device changes when it likes
+            gap = self._gap(cause, from_ns, to_ns, None)
+            return replace(gap, exact=False, tags=None if tags is None else tuple(tags))
         count = sum(
             1 + int(seconds / known.block.interval_s)
             for known in self._blocks.values()

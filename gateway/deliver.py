@@ -53,6 +53,8 @@ POLL_S: Final = 0.25
 READY_MESSAGES: Final = 8
 """A lane with so many messages to send reads no further."""
 _NO_LIMIT: Final = 1 << 62
+_REPEAT: Final = 1
+"""Key of a repeat in the mail."""
 PACKET_BYTES: Final = 16
 """Fixed header, packet identifier, properties and topic length of a PUBLISH."""
 TAKEN_OVER: Final = 0x8E
@@ -108,6 +110,8 @@ class Delivery:
         self._unsent: dict[str, bytes] = {}
         self._repeats: deque[tuple[str, bytes]] = deque()
         self._topics_refused: dict[str, int] = {}
+        self._repeat_losses = 0
+        """Connections lost in a row while a repeat was in flight."""
         self._longest = _NO_LIMIT
         self._lost = Lost(None, "not connected yet")
         self._conflict_until_s = float("-inf")
@@ -147,6 +151,8 @@ class Delivery:
         For what the journal holds anyway: it settles nothing, and is forgotten when the
         connection goes.
         """
+        if self._repeat_losses >= lanes.POISON_LOSSES:
+            return  # the broker cuts each connection that begins so; the records stand for it
         self._repeats.append((topic, payload))
         self._flush()
 
@@ -214,6 +220,8 @@ class Delivery:
         self.online, self._lost = False, event
         if event.reason == TAKEN_OVER:
             self._conflict_until_s = self._clock.monotonic() + CONFLICT_SHOWN_S
+        cut = any(mail.lane is None and mail.key == _REPEAT for mail in self._mail.values())
+        self._repeat_losses = self._repeat_losses + 1 if cut else 0
         self._mail.clear()
         served, self._served = self._served, False
         self.window.close(event.reason)
@@ -246,7 +254,7 @@ class Delivery:
             topic, payload = self._repeats[0]
             if self._is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
-            elif not self.send(None, topic, payload):
+            elif not self.send(None, topic, payload, key=_REPEAT):
                 return
             self._repeats.popleft()
         while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
@@ -373,7 +381,7 @@ class LaneDelivery:
         if isinstance(order, lanes.Pay):
             owed = {key: gap for key, gap in feed.owed.items() if key != order.stream}
             await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
-            feed.owed = owed
+            feed.paid(order.stream)
             return
         items = [order.item] if isinstance(order, lanes.Quarantine) else order.items
         _log.warning(
@@ -459,7 +467,7 @@ class LaneDelivery:
         return (
             state.online
             and not state.mute
-            and bool(state.waiting or self.feed.has_more)
+            and bool(lanes.ready(state) or self.feed.has_more)
             and not (state.probing and state.flight)
             and self._clock.monotonic() >= state.resume_s
         )

@@ -107,8 +107,8 @@ class Feed:
     @property
     def oldest_ns(self) -> int | None:
         """Time of the oldest record read and not settled; None when there is none."""
-        held = next(iter(self._held.values()), None)
-        return None if held is None else held.time_ns
+        # Below position 0 lie gaps that are owed: old, and none of the backlog.
+        return next((held.time_ns for at, held in self._held.items() if at > 0), None)
 
     def load(self) -> list[Item]:
         """The next records, now held here; none while the disk cannot be read."""
@@ -175,11 +175,19 @@ class Feed:
             owed[key] = told if former is None else _joined(former, told)
         return owed
 
+    def paid(self, stream: tuple[str, str]) -> None:
+        """The gap owed to ``stream`` was delivered."""
+        self.owed = {key: gap for key, gap in self.owed.items() if key != stream}
+        held = self._held.pop(self._places.pop(stream, 0), None)
+        self._held_bytes -= len(held.part) if held else 0
+
     def hold_owed(self) -> list[Item]:
         """The gaps that are owed as items, behind position 0, now held here."""
         found = []
         for stream, gap in self.owed.items():
-            position = self._places.setdefault(stream, -1 - len(self._places))
+            position = self._places.setdefault(
+                stream, min(self._places.values(), default=0) - 1
+            )
             size = self._hold_gap(position, gap)
             found.append(Item(position, stream, gap.first_seq, gap.last_seq, size, True))
         return found

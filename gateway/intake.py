@@ -216,9 +216,18 @@ class Intake:
         for device in self._devices.values():
             for gap in device.coverage.announce(now_s):
                 self._write_gap(device.stream, gap)
-        for name, stream in self._streams.items():
-            if name not in self._devices and not stream.is_whole:
+        for stream in (*self._streams.values(), self._meta):
+            if not stream.is_whole:
                 self._catch_up(stream, self._clock.now_ns())
+
+    def review(self) -> None:
+        """Hold what subscribed devices said last against the limits there are now."""
+        now_ns = self._clock.now_ns()
+        for device in self._devices.values():
+            for block in device.blocks:
+                if block.subscribed and device.coverage.watched:
+                    values, quality = device.rules[id(block)].latest()
+                    self.alarms.readings(Batch(block, now_ns, values, quality))
 
     def mark(self) -> None:
         """Keep in the journal how far each stream has been watched."""
@@ -229,7 +238,8 @@ class Intake:
         now_ns = self._clock.now_ns()
         for device in self._devices.values():
             self._write(device, device.coverage.finish(now_ns))
-            self._catch_up(device.stream, now_ns)
+        for stream in (*self._streams.values(), self._meta):
+            self._catch_up(stream, now_ns)
 
     def covered(self) -> dict[tuple[Lane, str], int]:
         """Up to when each stream that gives readings has been watched, Unix ns.

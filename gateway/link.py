@@ -220,29 +220,34 @@ class Link:
         """Poll and listen until the link fails."""
         if not self._subscribed or connection is not self._connections[0]:
             await self._poll(connection)
-        elif not self._polled:
-            await self._listen(connection)
-        else:
-            await _both(self._listen(connection), self._poll(connection))
+            return
+        began = self._clock.monotonic()
+        try:
+            if self._polled:
+                await _both(self._listen(connection), self._poll(connection))
+            else:
+                await self._listen(connection)
+        except LinkError as error:
+            self._unheard(connection, error, began)
+            raise
+
+    def _unheard(self, connection: _Connection, error: LinkError, began: float) -> None:
+        """The session ended, whichever request noticed: nothing more is told on it."""
+        is_steady = self._clock.monotonic() - began >= STEADY_S
+        self._short_lives = 0 if is_steady else self._short_lives + 1
+        connection.failures = self._short_lives
+        cause = Cause.SUB_RECREATED
+        if isinstance(error, SubscriptionLostError):
+            cause = error.cause
+        for name in _names(self._subscribed):
+            self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)
+        log.warning("subscription lost", link=self.name, cause=cause, error=str(error))
 
     async def _listen(self, connection: _Connection) -> None:
         """Take in what subscribed devices say, until the link fails."""
         driver = connection.driver
         assert isinstance(driver, Subscribing)  # noqa: S101  # its plan says so
-        began = self._clock.monotonic()
-        try:
-            await driver.subscribe(self._subscribed, partial(self._hear, connection))
-        except LinkError as error:
-            is_steady = self._clock.monotonic() - began >= STEADY_S
-            self._short_lives = 0 if is_steady else self._short_lives + 1
-            connection.failures = self._short_lives
-            cause = Cause.SUB_RECREATED
-            if isinstance(error, SubscriptionLostError):
-                cause = error.cause
-            for name in _names(self._subscribed):
-                self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)
-            log.warning("subscription lost", link=self.name, cause=cause, error=str(error))
-            raise
+        await driver.subscribe(self._subscribed, partial(self._hear, connection))
 
     def _hear(self, connection: _Connection, news: News) -> Awaitable[None]:
         """Hand ``news`` on; the awaitable ends when they are on disk, however long it takes."""

@@ -131,9 +131,8 @@ class SubscribedRule(ImageRule):
         self._newest: list[_Newest] = [_Newest()] * count
 
     def forget(self) -> None:
-        """Report each tag at its next word, whatever it says."""
-        super().forget()
-        self._heard = bytearray(len(self._heard))
+        """Give the full image of what is known with the next batch."""
+        self._image_ns = -self._max_silence_ns if any(self._heard) else None
 
     def lose(self, bad: Batch) -> None:
         """From now on the tags of ``bad`` have no value; their next word is news."""
@@ -168,6 +167,8 @@ class SubscribedRule(ImageRule):
             return None
         self._image_ns = time_ns
         rows = [row for row, heard in enumerate(self._heard) if heard]
+        if not rows:
+            return None
         newest = [self._newest[row] for row in rows]
         for row, (value, quality, *_) in zip(rows, newest, strict=True):
             self._values[row], self._quality[row] = value, quality

@@ -179,3 +179,16 @@ async def test_two_agents_never_share_a_journal(broker: Broker, tmp_path: Path) 
         site = from_text(SITE.format(url=broker.url, path=tmp_path / "journal"))
         with pytest.raises(JournalError, match="another instance"):
             await Agent(site, Clock()).run()
+
+
+async def test_a_device_without_tags_is_no_trouble_to_those_that_lag(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.announce.LAG_NS", -1)
+    monkeypatch.setattr("gateway.health.LATEST_EVERY", 1)
+    idle = "      - {{name: idle, tags: []}}\nmqtt:"
+    monkeypatch.setattr("tests.test_agent.SITE", SITE.replace("mqtt:", idle, 1))
+    broker.faults.delay_s = 0.7
+    platform = Platform(broker)
+    async with running(broker, tmp_path):
+        await platform.until(lambda: "park/gw/latest/pump" in platform.other)

@@ -272,3 +272,17 @@ def test_changes_lost_are_one_closed_gap_of_their_tags_alone() -> None:
     coverage.readings(good(block, 5))
     (gap,) = coverage.changes_lost(block, (1,), Cause.SUB_OVERFLOW, 9 * S)
     assert (gap.tags, gap.from_ns, gap.to_ns, gap.count) == (("t1",), 3 * S, 9 * S, None)
+
+
+def test_a_polled_answer_does_not_end_the_outage_of_what_is_subscribed() -> None:
+    polled = Block("pump", tuple(tags("pump", 1)), 1.0, None)
+    spoken = Block("pump", tuple(tags("pump", 2)), 1.0, None, subscribed=True)
+    ids = itertools.count(1)
+    coverage = Coverage("pump", [polled, spoken], lambda: f"g-{next(ids)}", None, 0)
+    coverage.readings(good(polled, 10))
+    coverage.readings(good(spoken, 10))
+    coverage.device_missing(Cause.SUB_RECREATED, BAD, 10 * S)
+    ended, begun = coverage.readings(good(polled, 11))
+    assert (ended.to_ns, begun.from_ns, begun.to_ns) == (11 * S, 11 * S, None)
+    (closed,) = coverage.readings(good(spoken, 31))
+    assert (closed.id, closed.to_ns, closed.tags) == (begun.id, 31 * S, ("t0", "t1"))

@@ -394,7 +394,7 @@ async def test_polled_and_subscribed_blocks_share_one_connection_and_fail_togeth
         await driver.clock.sleep_until(2.5)
         raise LinkError("cut")
 
-    driver = Listener(FakeClock(end=6.0), speak)
+    driver = Listener(FakeClock(end=12.0), speak)
     blocks = [*driver.plan(tags("pump", 1)), *ScriptedDriver.plan(driver, tags("fan", 1))]
     sink = FakeSink()
     link = Link("line", [driver], blocks, sink, driver.clock)

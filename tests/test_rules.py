@@ -114,7 +114,17 @@ def test_a_quiet_subscribed_device_gives_the_image_of_its_newest_values_in_time(
 def test_after_an_outage_every_subscribed_tag_is_reported_at_its_next_word() -> None:
     rule, block = subscribed(deadband=1.0)
     rule.report(word(block, 0, t0=5.0, t1=5.0))
-    rule.forget()
+    rule.lose(block.bad(Quality.BAD_NO_COMMUNICATION, S))
     first, second = (rule.report(word(block, 1, **{name: 5.0})) for name in ("t0", "t1"))
     assert first is not None
     assert second is not None
+
+
+def test_a_gap_elsewhere_brings_the_image_of_what_is_known_and_forgets_no_quiet_tag() -> None:
+    rule, block = subscribed(deadband=1.0)
+    rule.report(word(block, 0, t0=5.0, t1=6.0))
+    rule.forget()
+    rule.report(word(block, 1, t0=5.1))
+    image = rule.image(S)
+    assert image is not None
+    assert (list(image.values), image.index) == ([5.1, 6.0], [0, 1])

@@ -14,10 +14,11 @@ from gateway.alarm_file import AlarmFile
 from gateway.alarms import Limit
 from gateway.annunciator import Annunciator
 from gateway.errors import JournalError
+from gateway.journal import Entry
 from gateway.model import Alarm, AlarmLevel, Batch, Block, Gap, Lane, Tag
 from gateway.record import Encoder, decode, encode_schema, layout_of
 from tests.journal.fake_disk import SECTOR, FakeDisk, PowerCutError
-from tests.journal.rig import ROOT, StillClock, commit, entries, open_journal, small
+from tests.journal.rig import ROOT, StillClock, commit, entries, open_journal, read, small
 
 BOOT = "b" * 32
 BLOCK: Block[None] = Block("d", (Tag("t0", "d", None), Tag("t1", "d", None)), 1.0, None)
@@ -46,8 +47,12 @@ class Gateway:
         commit(self.journal, Lane.ALARM)
 
     def said(self) -> list[Alarm]:
-        """Every change whose record is committed, in the order of delivery."""
-        bodies = [decode(e.payload, ()).body for e in entries(self.journal, Lane.ALARM)]
+        """Every change whose record is committed, in the order of delivery.
+
+        Records of a commit that the power tore are told as damage; they were never accepted.
+        """
+        found = [item for item in read(self.journal, Lane.ALARM) if isinstance(item, Entry)]
+        bodies = [decode(entry.payload, ()).body for entry in found]
         return [body for body in bodies if isinstance(body, Alarm)]
 
 
