@@ -86,9 +86,9 @@ MUTATIONS = [
     Mutation(
         "a lost subscription leaves no gap",
         "gateway/link.py",
-        "                self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)\n"
-        "            log.warning",
-        "                pass\n            log.warning",
+        "            self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)\n"
+        "        log.warning",
+        "            pass\n        log.warning",
         "tests/test_link.py::"
         "test_a_lost_subscription_is_an_outage_at_once_and_is_made_anew_at_once",
     ),
