@@ -21,14 +21,27 @@ library's exceptions into these at the first line that can raise them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from gateway.model import Cause, Quality
 
 
 class GatewayError(Exception):
-    """Base class of every error raised on purpose."""
+    """Base class of every error raised on purpose.
+
+    Its text is for logs. ``code`` and ``fields`` say the same to people, by the catalogue.
+    """
+
+    code: str = ""
+    fields: Mapping[str, object] = MappingProxyType({})
+
+    def in_words(self, code: str, **fields: object) -> Self:
+        """This error, to be told to people as ``code`` of the catalogue."""
+        self.code, self.fields = code, fields
+        return self
 
 
 class ConfigError(GatewayError):

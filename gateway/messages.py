@@ -682,6 +682,59 @@ CLI: Final[dict[str, tuple[str, str]]] = {
         "{file} cannot be written: {reason}",
         "无法写入 {file}：{reason}",
     ),
+    "journal_newer": (
+        "{path} has format {format}, newer than this program; nothing was touched: install the"
+        " version that wrote it",
+        "{path} 的格式 {format} 比本程序新；未做任何改动：请安装写入它的版本",
+    ),
+    "journal_of_another": (
+        "{path} belongs to gateway {owner}, and this is {gateway}; nothing was touched: use"
+        " another directory, or the old name until all is delivered",
+        "{path} 属于网关 {owner}，而本网关是 {gateway}；未做任何改动：请换一个目录，"
+        "或在全部送达前沿用旧名称",
+    ),
+    "journal_in_use": (
+        "{path} is in use by another instance",
+        "{path} 正被另一个实例使用",
+    ),
+    "connect_refused": ("{peer}: the connection was refused", "{peer}：连接被拒绝"),
+    "connect_timeout": ("{peer}: nobody answered the connection in time", "{peer}：连接超时"),
+    "connect_unreachable": ("{peer}: there is no way to this address", "{peer}：该地址不可达"),
+    "connect_name": ("{peer}: the name is not known", "{peer}：无法解析该主机名"),
+    "device_no_answer": (
+        "unit {unit} did not answer: {reason}",
+        "站号 {unit} 没有应答：{reason}",
+    ),
+    "device_inadmissible": (
+        "unit {unit} sent what is provably not the answer ({reason}); it was discarded",
+        "站号 {unit} 返回的内容不是本次请求的应答（{reason}），已丢弃",
+    ),
+    "modbus_exception_1": (
+        "exception 1: the device does not know this function",
+        "异常 1：设备不支持该功能码",
+    ),
+    "modbus_exception_2": (
+        "exception 2: the device does not have this address",
+        "异常 2：设备中没有该地址",
+    ),
+    "modbus_exception_3": (
+        "exception 3: the device refuses this length or value",
+        "异常 3：设备拒绝该长度或数值",
+    ),
+    "modbus_exception_4": ("exception 4: the device has failed", "异常 4：设备故障"),
+    "modbus_exception_6": ("exception 6: the device is busy", "异常 6：设备忙"),
+    "modbus_exception_10": (
+        "exception 10: the gateway has no path to the unit",
+        "异常 10：网关没有到该站的通路",
+    ),
+    "modbus_exception_11": (
+        "exception 11: the unit behind the gateway does not answer",
+        "异常 11：网关后的站没有应答",
+    ),
+    "modbus_exception": (
+        "the device answered with exception {exception}",
+        "设备返回异常 {exception}",
+    ),
     "journal_refused": (
         "the journal cannot be used: {reason}",
         "无法使用本地日志缓存：{reason}",
@@ -807,6 +860,12 @@ def text(code: str, lang: str, **fields: object) -> str:
         KeyError: The catalogue has no such code, or a field of it is not given.
     """
     return CATALOGUE[code][LANGUAGES.index(lang)].format_map(fields)
+
+
+def told(error: Exception, lang: str) -> str:
+    """What to tell a person of ``error``: its entry of the catalogue, else its own text."""
+    code = getattr(error, "code", "")
+    return text(code, lang, **getattr(error, "fields", {})) if code else str(error)
 
 
 def language(chosen: str | None = None) -> str:

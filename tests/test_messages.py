@@ -10,7 +10,8 @@ from string import Formatter
 import pytest
 
 from gateway import messages
-from gateway.messages import CATALOGUE, language, text
+from gateway.errors import GatewayError
+from gateway.messages import CATALOGUE, language, text, told
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = [
@@ -105,3 +106,11 @@ def test_the_language_is_the_one_chosen_or_that_of_the_environment(
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
     assert language(chosen) == expected
+
+
+def test_an_error_with_a_code_is_told_in_both_languages_and_logged_in_its_own_text() -> None:
+    error = GatewayError("tcp://h:502: refused").in_words("connect_refused", peer="tcp://h:502")
+    assert str(error) == "tcp://h:502: refused"
+    assert told(error, "en") == "tcp://h:502: the connection was refused"
+    assert told(error, "zh") == "tcp://h:502：连接被拒绝"
+    assert told(GatewayError("as it is"), "zh") == "as it is"

@@ -32,6 +32,8 @@ EXCEPTIONS = {
     11: "gateway target does not respond",
 }
 """Source: MODBUS Application Protocol V1.1b3, 7."""
+TOLD = frozenset({1, 2, 3, 4, 6, 10, 11})
+"""Those that the catalogue explains."""
 REFUSED = frozenset({1, 2, 3})
 """The device does not serve this request, now or later."""
 DIVISIBLE = frozenset({2, 3})
@@ -147,6 +149,12 @@ def refusal(block: ModbusBlock, code: int) -> DeviceError:
     """The error for a Modbus exception, by what it means for the block."""
     words = EXCEPTIONS.get(code, "unknown exception")
     message = f"{block.device} {block.request}: exception {code} ({words})"
+    return _error(message, code).in_words(
+        f"modbus_exception_{code}" if code in TOLD else "modbus_exception", exception=code
+    )
+
+
+def _error(message: str, code: int) -> DeviceError:
     if code in REFUSED:
         return DeviceError(
             message,

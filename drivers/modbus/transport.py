@@ -89,7 +89,7 @@ class Connection:
                 await wire.call_create()
         except (OSError, UnicodeError) as error:
             wire.close()
-            raise ConnectError(f"{self}: {reason(error)}") from error
+            raise _connect_error(str(self), reason(error)) from error
         self._wire = wire
 
     async def close(self) -> None:
@@ -114,14 +114,16 @@ class Connection:
             arrival = await wire.exchange(request, timeout_s)
         except (TimeoutError, ConnectionError) as error:
             what = f"unit {unit}: no answer: {error}"
-            raise self._silent(wire, what, request, wire.received) from error
+            silent = self._silent(wire, what, request, wire.received)
+            raise silent.in_words("device_no_answer", unit=unit, reason=error) from error
         except asyncio.CancelledError:
             self._drop(wire)
             raise
         content = admit(request, arrival.frame)
         if isinstance(content, Refusal):
             what = f"unit {unit}: inadmissible answer: {content}"
-            raise self._silent(wire, what, request, arrival.frame)
+            silent = self._silent(wire, what, request, arrival.frame)
+            raise silent.in_words("device_inadmissible", unit=unit, reason=content.value)
         return Answer(content, (sent_ns, arrival.mono_ns), arrival.time_ns)
 
     def _open_wire(self) -> _Wire:
@@ -275,6 +277,20 @@ _REASONS: dict[int | None, str] = {
     errno.ECONNRESET: "reset by the device",
     errno.EPIPE: "reset by the device",
 }
+
+
+_CONNECT_CODES = {
+    "refused": "connect_refused",
+    "timeout": "connect_timeout",
+    "unreachable": "connect_unreachable",
+    "name not found": "connect_name",
+}
+
+
+def _connect_error(peer: str, why: str) -> ConnectError:
+    error = ConnectError(f"{peer}: {why}")
+    code = _CONNECT_CODES.get(why)
+    return error.in_words(code, peer=peer) if code else error
 
 
 def reason(error: OSError | UnicodeError) -> str:

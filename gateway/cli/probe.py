@@ -130,6 +130,7 @@ def _look(
                 clock,
                 on_block=on_block,
                 not_asked=lambda device: text("probe_not_asked", lang, device=device),
+                lang=lang,
             )
             for link in links
         ]

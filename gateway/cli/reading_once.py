@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.division import Division
 from gateway.driver import Driver
 from gateway.errors import DeviceError, DeviceSilentError, GatewayError, LinkError
+from gateway.messages import told
 from gateway.model import Batch, Block, Quality, Scalar, Tag
 from gateway.normalise import Normaliser
 
@@ -67,6 +68,7 @@ class LinkProbe:
         *,
         on_block: Callable[[int], None] = lambda tags: None,
         not_asked: Callable[[str], str],
+        lang: str,
     ) -> None:
         """tags: all of the link, so that blocks are those of the agent.
 
@@ -78,6 +80,7 @@ class LinkProbe:
         self._clock = clock
         self._on_block = on_block
         self._not_asked = not_asked
+        self._lang = lang
         self._tags = {(tag.device, tag.name): tag for tag in tags}
         raw = [replace(tag, conversion=None) for tag in tags]
         self._division = Division(driver.plan)
@@ -103,7 +106,12 @@ class LinkProbe:
                 blocks += reversed(await self._settle(blocks.pop()))
         except LinkError as error:
             for block in self._blocks:
-                self._fail(block, str(error), Quality.BAD_NO_COMMUNICATION, only_unread=True)
+                self._fail(
+                    block,
+                    told(error, self._lang),
+                    Quality.BAD_NO_COMMUNICATION,
+                    only_unread=True,
+                )
         finally:
             await self._driver.close()
 
@@ -125,7 +133,7 @@ class LinkProbe:
             self._heard.add(device)
             if error.divisible and len(block.tags) > 1:
                 return self._division.halve(block)
-            self._fail(block, str(error), error.quality, answered=True)
+            self._fail(block, told(error, self._lang), error.quality, answered=True)
         except LinkError as error:
             await self._driver.close()
             await self._silent(block, error, Quality.BAD_NO_COMMUNICATION)
@@ -133,7 +141,7 @@ class LinkProbe:
 
     async def _silent(self, block: Block[Any], error: GatewayError, quality: Quality) -> None:
         self._silences[block.device] += 1
-        self._fail(block, str(error), quality)
+        self._fail(block, told(error, self._lang), quality)
         await self._driver.connect()
 
     async def _read(self, block: Block[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from gateway.cli.options import EX_CONFIG, config_option, fail, lang_option, run_loop
-from gateway.messages import text
+from gateway.messages import text, told
 
 if TYPE_CHECKING:
     from gateway.apply import Refusal
@@ -46,7 +46,7 @@ def command(file: Path, may_use_copy: bool, lang: str) -> None:
     try:
         run_loop(run(agent))
     except JournalError as error:
-        fail(text("journal_refused", lang, reason=error))
+        fail(text("journal_refused", lang, reason=told(error, lang)))
 
 
 class _Chosen(NamedTuple):

@@ -25,7 +25,7 @@ from gateway.cli.options import (
     seconds_option,
     site_or_exit,
 )
-from gateway.messages import text
+from gateway.messages import text, told
 
 if TYPE_CHECKING:
     from gateway.driver import Simulation
@@ -194,7 +194,7 @@ async def start(link: LinkSite, port: int, lang: str) -> Simulation:
     except NotImplementedError:
         fail(text("simulate_none", lang, link=link.config.name, driver=link.config.driver))
     except ConnectError as error:
-        fail(text("simulate_port", lang, link=link.config.name, reason=error))
+        fail(text("simulate_port", lang, link=link.config.name, reason=told(error, lang)))
 
 
 def redirected(yaml: str, urls: Mapping[str, str]) -> str:

@@ -128,12 +128,14 @@ class Journal:
             raise JournalError(
                 f"{path}: format {before['format']} is newer than this program; "
                 "nothing was touched: install the version that wrote it"
-            )
+            ).in_words("journal_newer", path=path, format=before["format"])
         if before is not None and before["gateway"] != gateway:
             raise JournalError(
                 f"{path}: belongs to gateway {before['gateway']}, and this is {gateway}; "
                 "nothing was touched: use another directory, or the old name until all is "
                 "delivered"
+            ).in_words(
+                "journal_of_another", path=path, owner=before["gateway"], gateway=gateway
             )
         recovery = Recovery(files, path, pools, before, cursor.read())
         recovery.check_formats()
@@ -426,8 +428,8 @@ def _claim(files: Files, settings: Settings) -> File:
     try:
         return files.claim(settings.path)
     except BlockingIOError as error:
-        raise JournalError(
-            f"{settings.path}: another instance is using this journal"
+        raise JournalError(f"{settings.path}: another instance is using this journal").in_words(
+            "journal_in_use", path=settings.path
         ) from error
     except OSError as error:
         raise JournalError(f"{settings.path}: {error.strerror or error}") from error

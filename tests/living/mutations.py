@@ -80,7 +80,8 @@ MUTATIONS = [
     Mutation(
         "an answer for a removed device is recorded",
         "gateway/link.py",
-        "            return not isinstance(outcome, DeviceSilentError)  # gone while it was asked\n",
+        "            return not isinstance(outcome, DeviceSilentError)"
+        "  # gone while it was asked\n",
         "            pass\n",
         "tests/living/test_amend.py::"
         "test_an_answer_that_comes_after_its_device_went_is_dropped",
