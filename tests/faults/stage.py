@@ -198,7 +198,7 @@ class Stage:
             rss_pages * _PAGE,
             len(list((process / "task").iterdir())),
             len(list((process / "fd").iterdir())),
-            sum(f.stat().st_blocks * 512 for f in self.journal.rglob("*")),
+            sum(map(_disk_bytes, self.journal.rglob("*"))),
         )
 
     def fault(self, kind: str, **fields: object) -> None:
@@ -287,3 +287,11 @@ class Stage:
         """SIGCONT."""
         os.killpg(self._running_agent().pid, signal.SIGCONT)
         self.facts.healed_ns.append(time.monotonic_ns())
+
+
+def _disk_bytes(path: Path) -> int:
+    """What ``path`` takes on disk; 0 if the agent has renamed it meanwhile."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
