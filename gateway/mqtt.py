@@ -40,6 +40,8 @@ CONNECT_TIMEOUT_S: Final = 10.0
 USER_TIMEOUT_MS: Final = 30_000
 """Unacknowledged TCP data kill the connection after this long (tcp(7), TCP_USER_TIMEOUT)."""
 BACKOFF_S: Final = (1.0, 60.0)
+UNHEARD_BACKOFF_S: Final = (1.0, 10.0)
+"""While nobody answers: a broker that is back is found soon enough for fresh data in 30 s."""
 STEADY_S: Final = 10.0
 """A connection that lasted this long was a good one."""
 TAKEN_OVER_PAUSE_S: Final = 30.0
@@ -130,11 +132,12 @@ class MqttStatus:
 
 
 def pause_after(failures: int, reason: int | None, jitter: float) -> float:
-    """Seconds to wait before the next attempt: 1 → 60 s, full jitter, ``jitter`` in [0, 1).
+    """Seconds to wait before the next attempt, full jitter, ``jitter`` in [0, 1).
 
-    Never less than 30 s when somebody else uses our client id.
+    1 → 60 s when the broker gave a reason, never less than 30 s when somebody else uses our
+    client id; 1 → 10 s when nobody answered.
     """
-    first, longest = BACKOFF_S
+    first, longest = UNHEARD_BACKOFF_S if reason is None else BACKOFF_S
     pause = jitter * min(longest, first * 2.0 ** min(failures, 16))
     return TAKEN_OVER_PAUSE_S + pause if reason == TAKEN_OVER else max(0.1, pause)
 

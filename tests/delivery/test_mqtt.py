@@ -203,6 +203,7 @@ async def test_broker_that_sends_garbage_is_left_and_tried_again() -> None:
 
 
 def test_back_off_grows_to_a_minute_and_a_taken_name_waits_thirty_seconds() -> None:
-    assert [pause_after(n, None, 1.0) for n in (0, 1, 3, 6, 99)] == [1, 2, 8, 60, 60]
+    assert [pause_after(n, 0x88, 1.0) for n in (0, 1, 3, 6, 99)] == [1, 2, 8, 60, 60]
+    assert [pause_after(n, None, 1.0) for n in (0, 1, 3, 6, 99)] == [1, 2, 8, 10, 10]
     assert pause_after(0, None, 0.0) > 0
     assert pause_after(0, 0x8E, 0.0) == 30.0
