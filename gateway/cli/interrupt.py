@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NoReturn
+
+import click
+
+from gateway.messages import text
 
 
 async def until_interrupted(
@@ -32,3 +37,9 @@ async def until_interrupted(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
     return stop.is_set()
+
+
+def interrupted(lang: str) -> NoReturn:
+    """End after Ctrl-C."""
+    click.echo(text("interrupted", lang), err=True)
+    sys.exit(130)
