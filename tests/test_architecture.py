@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"alarms", "annunciator", "deliver", "dialects", "intake", "journal", "loader"}
     | {"publisher", "record"},
     "gateway.health": WORDS
-    | {"announce", "deliver", "intake", "journal", "link", "publisher", "systemd"},
+    | {"announce", "deliver", "intake", "journal", "link", "messages", "publisher", "systemd"},
     "gateway.systemd": set(),
     "gateway.logs": set(),
     # a configuration that changes

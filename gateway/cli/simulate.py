@@ -116,8 +116,9 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     running = [(link, await start(link, _loopback_port(link), lang)) for link in site.links]
     for link, simulation in running:
-        name, devices = link.config.name, len(link.config.devices)
-        click.echo(f"{name}: {simulation.url} ({devices} devices, {len(link.tags)} tags)")
+        counts = {"devices": len(link.config.devices), "tags": len(link.tags)}
+        where = {"link": link.config.name, "url": simulation.url}
+        click.echo(text("simulate_serving", lang, **where, **counts))
     if written is not None:
         written.write(site, {url_of(link): simulation.url for link, simulation in running})
         click.echo(text("simulate_written", lang, file=written.out))

@@ -11,11 +11,22 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.messages import devices, journal, keys, pages, reading, system, usage, verbs
+from gateway.messages import (
+    devices,
+    journal,
+    keys,
+    options,
+    pages,
+    reading,
+    system,
+    usage,
+    verbs,
+)
 
 LANGUAGES: Final = ("en", "zh")
 
@@ -28,6 +39,7 @@ CATALOGUE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         **system.TEXTS,
         **verbs.TEXTS,
         **usage.TEXTS,
+        **options.TEXTS,
         **pages.TEXTS,
     }
 )
@@ -57,9 +69,31 @@ def told(error: Exception, lang: str) -> str:
     if isinstance(code, str) and code in CATALOGUE:
         return text(code, lang, **getattr(error, "fields", {}))
     if isinstance(error, OSError):
-        code = f"errno_{errno.errorcode.get(error.errno or 0, '').lower()}"
+        code = _code_of(error)
         return text(code, lang) if code in CATALOGUE else error.strerror or str(error)
     return str(error)
+
+
+def _code_of(error: OSError) -> str:
+    """The code for what the operating system, a name server or TLS refused."""
+    if isinstance(error, socket.gaierror):
+        return "name_unknown"
+    if getattr(error, "library", None) == "SSL":
+        return _CERTIFICATE.get(getattr(error, "verify_code", 0), "tls_failed")
+    number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno
+    if number is None and isinstance(error, ConnectionError):
+        number = errno.ECONNRESET
+    return f"errno_{errno.errorcode.get(number or 0, '').lower()}"
+
+
+_CERTIFICATE: Final = {
+    9: "tls_not_yet_valid",
+    10: "tls_expired",
+    62: "tls_other_name",
+    64: "tls_other_name",
+    **dict.fromkeys((18, 19, 20, 21), "tls_not_trusted"),
+}
+"""Reasons of OpenSSL to refuse a certificate. Source: X509_verify_cert_error_string(3)."""
 
 
 def language(chosen: str | None = None) -> str:

@@ -132,10 +132,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "unit {unit} did not answer: {reason}",
         "站号 {unit} 没有应答：{reason}",
     ),
-    "device_inadmissible": (
-        "unit {unit} sent what is provably not the answer ({reason}); it was discarded",
-        "站号 {unit} 返回的内容不是本次请求的应答（{reason}），已丢弃",
-    ),
     # --- simulated values ---
     "sim_shape": (
         "`{shape}` is no wave; write one of {allowed}, a slash and a period, like `sine/60`",
@@ -145,4 +141,129 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "`{period}` is no period; write whole seconds above 0, like `sine/60`",
         "`{period}` 不是有效周期；请写大于 0 的整数秒，例如 `sine/60`",
     ),
+    "connect_failed": ("{peer}: no connection: {reason}", "{peer}：无法连接：{reason}"),
+    "link_closed": ("{peer}: not connected", "{peer}：未连接"),
+    "link_lost": ("{peer}: the connection is gone", "{peer}：连接已断开"),
+    "port_unusable": ("{peer} cannot be used: {reason}", "{peer} 无法使用：{reason}"),
+    "plan_broken": (
+        "the driver planned {planned} of {tags} tags; this is a fault of the driver, please"
+        " report it",
+        "驱动只规划了 {tags} 个点位中的 {planned} 个；这是驱动的缺陷，请报告",
+    ),
+    "plan_misfit": (
+        "the driver put {tag} of {device} into a block it does not fit; this is a fault of the"
+        " driver, please report it",
+        "驱动把 {device} 的 {tag} 放入了不相符的块；这是驱动的缺陷，请报告",
+    ),
+    "sim_offline": ("the simulated link is offline", "模拟链路已离线"),
+    # --- Modbus: what is provably not the answer ---
+    "device_stray": (
+        "{peer}: an answer came that nobody asked for; the connection was closed",
+        "{peer}：收到未请求的应答；已关闭连接",
+    ),
+    "modbus_refusal_short": (
+        "unit {unit} sent fewer bytes than it announced; they were discarded",
+        "站号 {unit} 返回的字节数少于其声明；已丢弃",
+    ),
+    "modbus_refusal_protocol": (
+        "what answers for unit {unit} is not Modbus TCP; it was discarded",
+        "站号 {unit} 的应答不是 Modbus TCP；已丢弃",
+    ),
+    "modbus_refusal_length": (
+        "the answer of unit {unit} has an impossible length; it was discarded",
+        "站号 {unit} 的应答长度不可能成立；已丢弃",
+    ),
+    "modbus_refusal_transaction": (
+        "unit {unit} answered another request; it was discarded",
+        "站号 {unit} 应答的是另一个请求；已丢弃",
+    ),
+    "modbus_refusal_unit": (
+        "another unit answered for unit {unit}; it was discarded",
+        "应答来自其他站，而非站号 {unit}；已丢弃",
+    ),
+    "modbus_refusal_function": (
+        "unit {unit} answered with another function code; it was discarded",
+        "站号 {unit} 的应答功能码不符；已丢弃",
+    ),
+    "modbus_refusal_exception_length": (
+        "unit {unit} sent an exception of the wrong length; it was discarded",
+        "站号 {unit} 返回的异常长度错误；已丢弃",
+    ),
+    "modbus_refusal_byte_count": (
+        "unit {unit} sent another number of bytes than was asked for; they were discarded",
+        "站号 {unit} 返回的字节数与请求不符；已丢弃",
+    ),
+    # --- OPC UA: sessions and certificates ---
+    "opcua_no_answer": ("{what}: no answer", "{what}：没有应答"),
+    "opcua_failed": ("{what}: {reason}", "{what}：{reason}"),
+    "opcua_own_certificate": (
+        "the own certificate {file} can neither be read nor made: {reason}",
+        "本机证书 {file} 无法读取或生成：{reason}",
+    ),
+    "opcua_certificate_unreadable": (
+        "the server's certificate cannot be read",
+        "无法读取服务器证书",
+    ),
+    "opcua_not_trusted": (
+        "the server's certificate is not trusted; look at {file}, and if it is the server's,"
+        " move it to {folder}",
+        "服务器证书不受信任；请查看 {file}，若确为该服务器的证书，请移入 {folder}",
+    ),
+    "opcua_certificate_dates": (
+        "the server's certificate is valid from {since} to {until}; renew it, or set the clock",
+        "服务器证书的有效期为 {since} 至 {until}；请更新证书或校准时钟",
+    ),
+    "opcua_certificate_uri": (
+        "the server calls itself {uri}, its certificate says {named}",
+        "服务器自称 {uri}，而其证书为 {named}",
+    ),
+    "opcua_trusted_unreadable": (
+        "{file} is no certificate; take it away, or put the right file in its place",
+        "{file} 不是证书；请移走，或换成正确的文件",
+    ),
+    "opcua_not_kept": (
+        "the server's certificate is not trusted, and {file} cannot be written: {reason}",
+        "服务器证书不受信任，且无法写入 {file}：{reason}",
+    ),
+    "opcua_not_offered": (
+        "the server does not offer {wanted}; it offers: {offered}",
+        "服务器不提供 {wanted}；它提供：{offered}",
+    ),
+    "opcua_no_namespaces": (
+        "the server does not say which namespaces it has",
+        "服务器没有给出其命名空间",
+    ),
+    # --- the broker ---
+    "broker_down": ("{url}: {reason}", "{url}：{reason}"),
+    "broker_cut": ("the connection was lost", "连接已断开"),
+    "broker_no_subscription": (
+        "the broker refuses the subscription, reason {reason}; allow it to the user there",
+        "代理服务器拒绝订阅，原因 {reason}；请在代理服务器上授权该用户",
+    ),
+    "broker_says": ("the broker refused, reason {reason}", "代理服务器拒绝，原因 {reason}"),
+    "broker_says_82": ("the broker speaks of a protocol error", "代理服务器报告协议错误"),
+    "broker_says_84": (
+        "the broker does not speak this version of MQTT; set `version: 3.1.1`",
+        "代理服务器不支持此 MQTT 版本；请设置 `version: 3.1.1`",
+    ),
+    "broker_says_85": ("the broker refuses the client id", "代理服务器拒绝该客户端标识"),
+    "broker_says_86": (
+        "the broker refuses user or password",
+        "代理服务器拒绝该用户名或密码",
+    ),
+    "broker_says_87": (
+        "the broker does not allow this to the user (its access list)",
+        "代理服务器不允许该用户执行此操作（访问控制列表）",
+    ),
+    "broker_says_88": ("the broker is not ready", "代理服务器尚未就绪"),
+    "broker_says_89": ("the broker is busy", "代理服务器繁忙"),
+    "broker_says_8a": ("the broker has banned this client", "代理服务器已禁止该客户端"),
+    "broker_says_8b": ("the broker is shutting down", "代理服务器正在关闭"),
+    "broker_says_8d": ("the broker heard nothing for too long", "代理服务器长时间未收到数据"),
+    "broker_says_8e": (
+        "another client took over this client id",
+        "另一个客户端占用了该客户端标识",
+    ),
+    "broker_says_95": ("a message was too large for the broker", "消息超过代理服务器的限制"),
+    "broker_says_97": ("the quota at the broker is used up", "代理服务器上的配额已用完"),
 }

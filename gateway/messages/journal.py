@@ -25,6 +25,19 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "the journal cannot be used: {reason}",
         "无法使用本地日志缓存：{reason}",
     ),
+    "journal_disk": ("{path}: {reason}", "{path}：{reason}"),
+    "journal_not_a_folder": (
+        "{path} is not a folder of its own (a file, or a symbolic link); choose another path",
+        "{path} 不是独立的文件夹（而是文件或符号链接）；请换一个路径",
+    ),
+    "journal_not_private": (
+        "{path} must belong to this user alone, mode 0700; correct it with chown and chmod",
+        "{path} 必须只属于本用户，权限为 0700；请用 chown 和 chmod 更正",
+    ),
+    "journal_none": (
+        "{path}: there is no journal; `--path` or `-c` names another place",
+        "{path}：没有本地日志缓存；可用 `--path` 或 `-c` 指定其他位置",
+    ),
     # --- looking at it ---
     "journal_lane": (
         "{lane}: {records} records, {readings} readings in {segments} segments,"

@@ -195,6 +195,16 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "only a number or a bool can have limits, no text and no `enum`",
         "只有数值或 bool 点位可以设置限值，文本和 `enum` 不可以",
     ),
+    "secret_no_credentials": (
+        "there is no credential `{name}`: systemd handed in none (`LoadCredential=`); outside"
+        " of systemd set CREDENTIALS_DIRECTORY, or write {{file: PATH}}",
+        "没有凭据“{name}”：systemd 未传入任何凭据（`LoadCredential=`）；不经 systemd 运行时"
+        "请设置 CREDENTIALS_DIRECTORY，或写 {{file: 路径}}",
+    ),
+    "secret_unreadable": (
+        "the secret in {file} cannot be read: {reason}",
+        "无法读取 {file} 中的机密：{reason}",
+    ),
     # --- references and names ---
     "duplicate_link": (
         "link `{name}` is named twice; first in {first_file}:{first_line}",
@@ -216,6 +226,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "broken_driver": (
         "driver '{driver}' cannot be loaded: {reason}",
         "驱动“{driver}”无法加载：{reason}",
+    ),
+    "driver_without_class": (
+        "driver '{driver}' cannot be loaded: it has no DRIVER class",
+        "驱动“{driver}”无法加载：其中没有 DRIVER 类",
     ),
     "unknown_template": (
         "there is no template `{template}`, neither in templates/ beside the configuration nor"

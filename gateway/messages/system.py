@@ -1,4 +1,4 @@
-"""What the operating system refused, by the name of its number (errno(3))."""
+"""What the operating system refused, by the name of its number (errno(3)), and TLS."""
 
 from __future__ import annotations
 
@@ -33,4 +33,26 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "errno_etimedout": ("no answer in time", "超时无应答"),
     "errno_ehostunreach": ("there is no way to this address", "该地址不可达"),
     "errno_enetunreach": ("there is no way to this network", "该网络不可达"),
+    "name_unknown": ("the name is not known", "无法解析该主机名"),
+    # --- TLS ---
+    "tls_not_trusted": (
+        "its certificate comes from an authority that `tls.ca` does not name",
+        "其证书的签发机构不在 `tls.ca` 中",
+    ),
+    "tls_expired": (
+        "its certificate has expired; renew it, or set the clock",
+        "其证书已过期；请更新证书或校准时钟",
+    ),
+    "tls_not_yet_valid": (
+        "its certificate is not valid yet; set the clock",
+        "其证书尚未生效；请校准时钟",
+    ),
+    "tls_other_name": (
+        "its certificate is for another host name",
+        "其证书属于另一个主机名",
+    ),
+    "tls_failed": (
+        "no agreement on TLS; check port, certificates and key",
+        "TLS 协商失败；请检查端口、证书和私钥",
+    ),
 }

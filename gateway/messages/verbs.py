@@ -155,6 +155,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "连续性：缺失 {missing} 条记录，错误报文 {wrong} 条，"
         "共 {streams} 个流；乱序 {disorders} 条",
     ),
+    "tap_other_stream": ("the message is of {stream}", "该报文属于 {stream}"),
     "tap_rejoined": (
         "connected again; what passed meanwhile is not judged",
         "已重新连接；其间的数据不作判断",
@@ -220,6 +221,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{file} cannot be written: {reason}",
         "无法写入 {file}：{reason}",
     ),
+    "simulate_serving": (
+        "{link}: {url} ({devices} devices, {tags} tags)",
+        "{link}：{url}（{devices} 台设备，{tags} 个点位）",
+    ),
     "simulate_none": (
         "link {link}: the driver `{driver}` has no simulator",
         "链路 {link}：驱动 `{driver}` 没有模拟器",
@@ -254,9 +259,21 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "demo_backlog": ("waiting on disk: {records} records", "磁盘待发：{records} 条记录"),
     "demo_delivered": ("delivered: {readings} readings", "已送达：{readings} 个读数"),
     "demo_alarms": ("active alarms: {count}", "活动报警：{count}"),
+    "demo_alarm": ("alarm", "报警"),
+    "demo_gap": ("gap", "缺口"),
     "demo_overtook": ("ahead of {readings} older readings", "先于 {readings} 个更早的读数"),
     "demo_keys": (
         "b broker off/on   f freeze tk101   d delay gas-panel   s silence tk102   q quit",
         "b 代理 停/启   f 冻结 tk101   d 延迟 gas-panel   s 静默 tk102   q 退出",
     ),
+    # --- systemctl status ---
+    "status_online": (
+        "broker online, {records} records to deliver",
+        "代理在线，待送达 {records} 条记录",
+    ),
+    "status_unreachable": (
+        "broker unreachable, {records} records to deliver",
+        "代理不可达，待送达 {records} 条记录",
+    ),
+    "status_missing": ("{told}, {count} devices missing", "{told}，{count} 台设备失联"),
 }
