@@ -24,7 +24,7 @@ from gateway.messages import text
 @lang_option
 def command(out: Path, lang: str) -> None:
     """Write a commented starter file; one that is there is never touched."""
-    starter = files("gateway.cli").joinpath("starter.yaml").read_bytes()
+    starter = files("gateway.cli").joinpath(f"starter.{lang}.yaml").read_bytes()
     try:
         with out.open("xb") as file:
             file.write(starter)

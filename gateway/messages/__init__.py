@@ -3,7 +3,7 @@
 The rooms of this package are tables, code → (English, Chinese), for a translator to read
 side by side. ``text("unknown_key", "en", key="adress")`` fills one entry. Both languages
 use the same fields, every code is used, and nothing is said to people that is not here:
-``tests/test_messages.py`` holds all of it. A message names the thing, the value and the
+``tests/words/test_messages.py`` holds all of it. A message names the thing, the value and the
 remedy. A new one goes into the room of its area.
 """
 

@@ -21,7 +21,7 @@ from gateway.errors import GatewayError, Mistake
 from gateway.messages import CATALOGUE, language, text, told
 from gateway.publisher import Lost
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROOMS = [
     import_module(f"gateway.messages.{found.name}").TEXTS
     for found in pkgutil.iter_modules(messages.__path__)
