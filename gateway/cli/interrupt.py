@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Coroutine
-from typing import Any, NoReturn
-
-import click
-
-from gateway.messages import text
+from typing import Any
 
 
 async def until_interrupted(
@@ -37,9 +32,3 @@ async def until_interrupted(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
     return stop.is_set()
-
-
-def interrupted(lang: str) -> NoReturn:
-    """End after Ctrl-C."""
-    click.echo(text("interrupted", lang), err=True)
-    sys.exit(130)

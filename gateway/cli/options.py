@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -107,6 +106,8 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run ``main`` on uvloop where it is installed, else on asyncio."""
+    import asyncio  # here, so that help is quick
+
     try:
         import uvloop
     except ImportError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gateway.cli.interrupt import interrupted, until_interrupted
+from gateway.cli.interrupt import until_interrupted
 from gateway.cli.options import (
     EX_UNAVAILABLE,
     EX_USAGE,
@@ -25,7 +25,7 @@ from gateway.cli.options import (
     run_loop,
     site_or_exit,
 )
-from gateway.cli.spoken import Verb
+from gateway.cli.spoken import Verb, interrupted
 from gateway.cli.table import Line, show_table
 from gateway.messages import text
 

@@ -7,13 +7,13 @@ known before anything else: ``--lang`` is looked for on the whole command line.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NoReturn
 
 import click
 
-from gateway.cli.interrupt import interrupted
 from gateway.messages import LANGUAGES, language, text
 
 WIDTH: Final = 80
@@ -181,6 +181,12 @@ class Verbs(_Spoken, click.Group):
         names = self.list_commands(ctx)
         yield "page_verbs", [(name, text(f"{prefix}_{name}", lang)) for name in names]
         yield from super().sections(ctx)
+
+
+def interrupted(lang: str) -> NoReturn:
+    """End after Ctrl-C."""
+    click.echo(text("interrupted", lang), err=True)
+    sys.exit(130)
 
 
 def _wish(args: Sequence[str]) -> str | None:

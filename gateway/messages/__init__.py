@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -76,7 +75,9 @@ def told(error: Exception, lang: str) -> str:
 
 def _code_of(error: OSError) -> str:
     """The code for what the operating system, a name server or TLS refused."""
-    if isinstance(error, socket.gaierror):
+    from socket import gaierror  # here, so that help is quick
+
+    if isinstance(error, gaierror):
         return "name_unknown"
     if getattr(error, "library", None) == "SSL":
         return _CERTIFICATE.get(getattr(error, "verify_code", 0), "tls_failed")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -164,6 +166,15 @@ def test_without_a_verb_the_help_page_is_shown_and_the_exit_code_is_2() -> None:
 def test_every_line_for_a_verb_belongs_to_a_verb() -> None:
     lines = {code for code in CATALOGUE if code.startswith("verb_")}
     assert lines == {"_".join(("verb", *path)) for path in (*VERBS, ("journal",)) if path}
+
+
+def test_the_help_page_comes_without_what_only_a_running_verb_needs() -> None:
+    code = (
+        "import sys; from gateway.cli import main; main(['--help'], standalone_mode=False);"
+        "print([name for name in ('asyncio', 'socket', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == b"[]"
 
 
 def test_ctrl_c_ends_a_verb_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
