@@ -77,8 +77,11 @@ def linked(what: str) -> Iterator[None]:
 
 
 def _worded(error: Exception) -> object:
-    """What to tell people of ``error``."""
-    return error if isinstance(error, OSError) else reason(error)
+    """What to tell people of ``error``: a StatusCode in words, if the catalogue has some."""
+    if isinstance(error, OSError):
+        return error
+    words = reason(error)
+    return LinkError(words).in_words(f"opcua_status_{words.lower()}")
 
 
 def reason(error: BaseException) -> str:

@@ -233,6 +233,42 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "the server does not say which namespaces it has",
         "服务器没有给出其命名空间",
     ),
+    "opcua_status_badidentitytokenrejected": (
+        "the server refuses user or password (BadIdentityTokenRejected)",
+        "服务器拒绝该用户名或密码（BadIdentityTokenRejected）",
+    ),
+    "opcua_status_badidentitytokeninvalid": (
+        "the server does not take this kind of user; see `user` (BadIdentityTokenInvalid)",
+        "服务器不接受这种用户身份；请检查 `user`（BadIdentityTokenInvalid）",
+    ),
+    "opcua_status_baduseraccessdenied": (
+        "the server does not allow this to the user (BadUserAccessDenied)",
+        "服务器不允许该用户执行此操作（BadUserAccessDenied）",
+    ),
+    "opcua_status_badsecuritychecksfailed": (
+        "the server does not trust our certificate; trust pki/own/certificate.der there"
+        " (BadSecurityChecksFailed)",
+        "服务器不信任本机证书；请在服务器上信任 pki/own/certificate.der"
+        "（BadSecurityChecksFailed）",
+    ),
+    "opcua_status_badcertificateuntrusted": (
+        "the server does not trust our certificate; trust pki/own/certificate.der there"
+        " (BadCertificateUntrusted)",
+        "服务器不信任本机证书；请在服务器上信任 pki/own/certificate.der"
+        "（BadCertificateUntrusted）",
+    ),
+    "opcua_status_badtoomanysessions": (
+        "the server has no session left for us (BadTooManySessions)",
+        "服务器的会话数已用完（BadTooManySessions）",
+    ),
+    "opcua_status_badsessionidinvalid": (
+        "the server has ended the session (BadSessionIdInvalid)",
+        "服务器已结束会话（BadSessionIdInvalid）",
+    ),
+    "opcua_status_badtcpendpointurlinvalid": (
+        "the server does not know this url (BadTcpEndpointUrlInvalid)",
+        "服务器不认识该 url（BadTcpEndpointUrlInvalid）",
+    ),
     # --- the broker ---
     "broker_down": ("{url}: {reason}", "{url}：{reason}"),
     "broker_cut": ("the connection was lost", "连接已断开"),

@@ -37,6 +37,8 @@ SOURCES = [
 ]
 CODE_AT = {"Mistake": 0, "text": 0, "wrong": 0, "Phrase": 0, "in_words": 0, "note": 1, "add": 1}
 """Calls that take a code of the catalogue → at which position."""
+FILLING = {"Mistake", "text", "in_words"}
+"""Calls whose keywords are the fields."""
 ERRORS = {
     name
     for name, kind in vars(errors).items()
@@ -98,6 +100,19 @@ def prefixes(path: Path) -> set[str]:
     starts = (node.values[0] for node in made if node.values)
     words = (str(start.value) for start in starts if isinstance(start, ast.Constant))
     return {word for word in words if re.fullmatch(r"[a-z_]+_", word)}
+
+
+def missing_fields(call: ast.Call) -> set[str]:
+    """Fields of the message that ``call`` names, or of those it may name, but does not fill."""
+    code, given = call.args[0], {keyword.arg for keyword in call.keywords}
+    if None in given:
+        return set()  # some are handed on: `**fields`
+    if isinstance(code, ast.JoinedStr) and isinstance(code.values[0], ast.Constant):
+        named = [known for known in CATALOGUE if known.startswith(str(code.values[0].value))]
+    else:
+        named = [code.value] if isinstance(code, ast.Constant) else []  # type: ignore[list-item]
+    wanted = {field for known in named for field in fields(CATALOGUE[known][0])}
+    return wanted - {str(name) for name in given}
 
 
 def docstrings(tree: ast.AST) -> set[int]:
@@ -184,6 +199,12 @@ def test_no_field_of_a_message_is_a_sentence(path: Path) -> None:
         if name_of(call) in CODE_AT:
             given = [word for keyword in call.keywords for word in literals(keyword.value)]
             assert not [word for word in given if SENTENCE.search(word)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_every_message_is_given_the_fields_it_needs(path: Path) -> None:
+    made = [c for c in calls(ast.parse(path.read_text())) if name_of(c) in FILLING and c.args]
+    assert {c.lineno: missing_fields(c) for c in made if missing_fields(c)} == {}
 
 
 def test_a_message_is_filled_in_the_language_asked_for() -> None:
