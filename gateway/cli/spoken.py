@@ -79,7 +79,7 @@ class Number(click.ParamType[float]):
         is_low = number <= self._low if self._is_open else number < self._low
         if is_low or not number <= self._high:
             code = "usage_above" if self._is_open else "usage_range"
-            limits = {"low": f"{self._low:.9g}", "high": f"{self._high:.9g}"}
+            limits = {"low": f"{self._low:.10g}", "high": f"{self._high:.10g}"}
             self.fail(text(code, lang, value=value, **limits), param, ctx)
         return number
 
