@@ -66,4 +66,32 @@ MUTATIONS = [
         "                raise\n",
         _TEST + "test_a_disk_filled_by_others_is_a_smaller_journal_not_a_failed_one",
     ),
+    Mutation(
+        "alarms beyond their share are refused while there is data to give up",
+        "gateway/journal/log.py",
+        "                self._loan.ask()\n",
+        "                pass\n",
+        _TEST + "test_alarms_beyond_their_share_push_out_the_oldest_data_and_all_are_kept",
+    ),
+    Mutation(
+        "alarms take the last segments of data",
+        "gateway/journal/loan.py",
+        " - LEAST_SEGMENTS",
+        "",
+        _TEST + "test_data_keeps_its_last_segments_and_only_then_are_alarms_refused",
+    ),
+    Mutation(
+        "what was lent to alarms is never given back",
+        "gateway/journal/loan.py",
+        "        while self._taken and spare >= self._ratio:\n",
+        "        while False:\n",
+        _TEST + "test_delivered_alarms_give_their_room_back_to_data",
+    ),
+    Mutation(
+        "what was lent to alarms is forgotten at a restart",
+        "gateway/journal/loan.py",
+        "        while self.left and alarms > ",
+        "        while False and alarms > ",
+        _TEST + "test_borrowed_room_is_known_again_after_a_restart",
+    ),
 ]
