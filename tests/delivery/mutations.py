@@ -312,4 +312,20 @@ MUTATIONS = [
         "        if False:\n",
         "tests/test_agent.py::test_a_lane_that_is_refused_for_good_is_an_event_on_the_meta_lane",
     ),
+    Mutation(
+        "a gap costs as many readings of the pace as it counts",
+        _FEED,
+        "        readings = 0 if isinstance(body, Gap) else entry.readings or 0\n",
+        "        readings = entry.readings or 0\n",
+        "tests/delivery/test_pace.py::"
+        "test_a_gap_over_ten_million_readings_holds_up_nothing_behind_it",
+    ),
+    Mutation(
+        "the configured pace of catching up is not reached",
+        "gateway/pace.py",
+        "self._factor * rate)",
+        "rate)",
+        "tests/delivery/test_pace.py::"
+        "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
+    ),
 ]

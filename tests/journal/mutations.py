@@ -94,4 +94,20 @@ MUTATIONS = [
         "        while False and alarms > ",
         _TEST + "test_borrowed_room_is_known_again_after_a_restart",
     ),
+    Mutation(
+        "what was missing already is not in the count of what is given up",
+        "gateway/intake.py",
+        "            readings=_counted_here(gap),\n",
+        "            readings=0,\n",
+        "tests/test_intake.py::"
+        "test_readings_that_were_never_taken_count_once_when_their_gap_closes",
+    ),
+    Mutation(
+        "whoever evicts the gap of a start leaves the time before it uncovered",
+        "gateway/intake.py",
+        "stamp.time_ns if gap.after is None else gap.from_ns",
+        "stamp.time_ns",
+        "tests/test_intake.py::"
+        "test_the_gap_of_a_start_lies_where_it_began_so_that_whoever_evicts_it_covers_it",
+    ),
 ]
