@@ -46,6 +46,9 @@ STEADY_S: Final = 10.0
 """A connection that lasted this long was a good one."""
 TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
+ELSEWHERE: Final = frozenset((0x88, 0x89, 0x8B, 0x9C, 0x9D))
+"""DISCONNECT: unavailable, busy, shutting down, use another server, server moved: whoever
+says so is not asked first (MQTT 5, 3.14.2.1)."""
 _HOUSEKEEPING_S: Final = 1.0
 _NO_LIMIT: Final = 65_535
 _DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -165,21 +168,29 @@ class MqttPublisher:
         self._dice = dice
         self._pipe: _Pipe | None = None
         self._tokens = 0
+        self._turn = 0
+        """Of the brokers in order of preference, the next to be tried."""
         self._pause_s = 0.0
+        self._is_dropped = False
+        """We gave the connection up ourselves."""
         self.status = MqttStatus()
 
     async def run(self, tell: Callable[[PublisherEvent], None]) -> None:
-        """Connect, serve, back off, connect again, until cancelled."""
-        attempt = 0
+        """Connect, serve, back off, connect again, until cancelled.
+
+        Each broker is tried before any is tried twice, without a pause in between. A good
+        connection that was lost starts again with the preferred broker.
+        """
         while True:
-            url = self._settings.urls[attempt % len(self._settings.urls)]
+            url = self._settings.urls[self._turn % len(self._settings.urls)]
+            self._turn += 1
+            self._is_dropped = False
             lost = await self._live(url, tell)
-            # A lost connection starts again with the preferred broker.
-            attempt = 0 if self.status.online else attempt + 1
+            if self._was_good(lost):
+                self._turn = 0
             self._note_lost(lost)
             tell(lost)
-            pause = 0.0 if attempt % len(self._settings.urls) else self._pause(lost)
-            await self._clock.sleep_until(self._clock.monotonic() + pause)
+            await self._clock.sleep_until(self._clock.monotonic() + self._pause(lost))
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Hand one message to the socket; the token its `Acknowledged` will carry."""
@@ -190,20 +201,35 @@ class MqttPublisher:
         return self._tokens if sent else None
 
     def change(self, settings: MqttSettings) -> None:
-        """Give the connection up and go on with ``settings``."""
+        """Give the connection up and go on with ``settings``, from the preferred broker on."""
         self._settings = settings
         self.reconnect(0.0)
+        self._turn = 0
 
     def reconnect(self, pause_s: float) -> None:
         """Drop the connection and open a new one not before ``pause_s`` from now."""
-        self._pause_s = pause_s
+        self._pause_s, self._is_dropped = pause_s, True
         if self._pipe is not None:
             self._pipe.give_up("given up: no acknowledgement")
 
     def _pause(self, lost: Lost) -> float:
+        """Seconds until the next attempt: none while another broker has not been tried."""
         wanted, self._pause_s = self._pause_s, 0.0
-        rounds = self.status.failures // len(self._settings.urls)
-        return max(wanted, pause_after(rounds, lost.reason, self._dice()))
+        count = len(self._settings.urls)
+        if self._turn % count and lost.reason != TAKEN_OVER:
+            return 0.0
+        return max(
+            wanted, pause_after(self.status.failures // count, lost.reason, self._dice())
+        )
+
+    def _was_good(self, lost: Lost) -> bool:
+        """Whether the broker whose connection ended is worth trying before the others."""
+        return self._lasted() and not self._is_dropped and lost.reason not in ELSEWHERE
+
+    def _lasted(self) -> bool:
+        """Whether the connection that ends, if there was one, was no short affair."""
+        status = self.status
+        return status.online and self._clock.monotonic() - status.since_s >= STEADY_S
 
     async def _live(self, url: str, tell: Callable[[PublisherEvent], None]) -> Lost:
         """One connection from attempt to end; why it ended."""
@@ -244,13 +270,12 @@ class MqttPublisher:
 
     def _note_lost(self, lost: Lost) -> None:
         """A connection that did not last counts as a failure too, so that back-off grows."""
-        status, now_s = self.status, self._clock.monotonic()
-        lasted = status.online and now_s - status.since_s >= STEADY_S
+        status = self.status
         self.status = replace(
             status,
             online=False,
-            since_s=now_s if status.online else status.since_s,
-            failures=0 if lasted else status.failures + 1,
+            since_s=self._clock.monotonic() if status.online else status.since_s,
+            failures=0 if self._lasted() else status.failures + 1,
             error=lost.text,
         )
 

@@ -57,7 +57,7 @@ class Platform:
         return [r for m in self.lane if m.lane == "data" for r in m.records]
 
     async def until(self, fact: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not fact():
                 self._changed.clear()
                 await self._changed.wait()
@@ -127,6 +127,26 @@ async def test_while_the_broker_is_away_readings_are_kept_and_come_later_in_orde
         await platform.until(lambda: len(platform.records) >= before + 12)
     seqs = [record.seq for record in platform.records]
     assert sorted(set(seqs)) == list(range(1, max(seqs) + 1))
+
+
+async def test_a_lane_that_is_refused_for_good_is_an_event_on_the_meta_lane(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    broker.faults.refuse["park/gw/data/pump"] = 0x87
+    async with running(broker, tmp_path):
+        await platform.until(lambda: refusals(platform) != [])
+        status = platform.other["park/gw/status"]
+        assert isinstance(status, wire.Status)
+        assert status.reasons[:1] == ["data.stopped_0x87"]
+        assert status.state == "degraded"
+    assert refusals(platform) == [["data.stopped_0x87"]]
+
+
+def refusals(platform: Platform) -> list[list[str]]:
+    """The reasons of each event on the meta lane that says refusal."""
+    events = [r.event for m in platform.lane if m.lane == "meta" for r in m.records]
+    return [e["reasons"] for e in events if e is not UNSET and e["kind"] == "refusal"]
 
 
 async def test_after_a_restart_the_stream_begins_with_the_time_it_was_not_running(

@@ -141,7 +141,7 @@ def float32(value: float) -> float:
     return number
 
 
-async def until(fact: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(fact: Callable[[], bool], seconds: float = 30.0) -> None:
     """Return when ``fact`` holds.
 
     Raises:

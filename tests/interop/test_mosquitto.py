@@ -54,7 +54,7 @@ class Mosquitto:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 with suppress(ConnectionRefusedError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -130,7 +130,7 @@ async def test_backlog_arrives_in_order_and_is_settled(tmp_path: Path, version: 
             delivering(
                 journal, broker.url, StillClock(), version=version, policy=CONSENT
             ) as delivery,
-            asyncio.timeout(20),
+            asyncio.timeout(30),
         ):
             await delivery.drained()
             await until(lambda: len(platform.seqs("tk102")) == 1500)
@@ -142,7 +142,7 @@ async def test_broker_killed_and_restarted_gets_everything_not_settled(tmp_path:
     async with mosquitto(tmp_path) as broker, listening(platform, broker.url) as events:
         await subscribed(events)
         async with delivering(journal, broker.url, StillClock()) as delivery:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await delivery.drained()
             await until(lambda: len(platform.seqs("tk102")) == 50)
             broker.kill()
@@ -154,7 +154,7 @@ async def test_broker_killed_and_restarted_gets_everything_not_settled(tmp_path:
             clock = delivery.lanes[Lane.DATA]._clock
             assert isinstance(clock, StillClock)
             clock.s += 31.0  # the platform may come back after us: 0x10 holds the lane 30 s
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 await delivery.drained()
                 await until(lambda: len(set(platform.seqs("tk102"))) == 100)
     assert sorted(set(platform.seqs("tk101"))) == list(range(1, 101))
@@ -265,7 +265,7 @@ async def test_delivery_over_mutual_tls(readable: Path) -> None:
             await subscribed(events)
             async with (
                 delivering(journal, url, StillClock(), tls=files) as delivery,
-                asyncio.timeout(20),
+                asyncio.timeout(30),
             ):
                 await delivery.drained()
                 await until(lambda: len(platform.seqs("tk102")) == 300)
