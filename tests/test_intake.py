@@ -35,14 +35,7 @@ class NotingJournal:
     def append(
         self, lane: Lane, stream: str, payload: bytes, *, time_ns: int, readings: int,
         covers: bool,
-        lane: Lane,
-        stream: str,
-        payload: bytes,
-        *,
-        time_ns: int,
-        readings: int,
-        covers: bool,
-    ) -> int:
+    ) -> int:  # fmt: skip
         self.taken.append(Taken(time_ns, readings, payload))
         return len(self.taken)
 

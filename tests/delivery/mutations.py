@@ -328,4 +328,12 @@ MUTATIONS = [
         "tests/delivery/test_pace.py::"
         "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
     ),
+    Mutation(
+        "a snapshot on which the broker disconnects is sent for ever",
+        "gateway/deliver.py",
+        "        if self._repeat_losses >= lanes.POISON_LOSSES:\n",
+        "        if False:\n",
+        _TEST_REFUSALS
+        + "test_a_snapshot_the_broker_disconnects_on_is_given_up_and_accuses_no_record",
+    ),
 ]
