@@ -18,7 +18,7 @@ class Mutation(NamedTuple):
 _LANE = "gateway/lane/step.py"
 _SUSPICION = "gateway/lane/suspicion.py"
 _WINDOW = "gateway/window.py"
-_MQTT = "gateway/mqtt.py"
+_MQTT, _PIPE = "gateway/mqtt.py", "gateway/pipe.py"
 _JSON = "gateway/dialects/json.py"
 _FEED = "gateway/feed.py"
 _ANY = "tests/delivery/test_lane.py::TestAnyBroker"
@@ -159,7 +159,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the reason of a PUBACK is thrown away",
-        _MQTT,
+        _PIPE,
         "Acknowledged(token, reason.value)",
         "Acknowledged(token, 0)",
         "tests/delivery/test_mqtt.py::test_refusal_is_told_with_the_brokers_reason",
@@ -180,7 +180,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the broker's certificate is not checked",
-        _MQTT,
+        _PIPE,
         "        context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
         "        context.check_hostname = False\n        context.verify_mode = ssl.CERT_NONE\n",
         "tests/interop/test_mosquitto.py::test_broker_that_is_not_the_one_we_trust_is_refused",
@@ -327,5 +327,13 @@ MUTATIONS = [
         "rate)",
         "tests/delivery/test_pace.py::"
         "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
+    ),
+    Mutation(
+        "a snapshot on which the broker disconnects is sent for ever",
+        "gateway/deliver.py",
+        "        if self._repeat_losses >= lanes.POISON_LOSSES:\n",
+        "        if False:\n",
+        _TEST_REFUSALS
+        + "test_a_snapshot_the_broker_disconnects_on_is_given_up_and_accuses_no_record",
     ),
 ]

@@ -15,7 +15,7 @@ import pytest
 from gateway.lane import Policy
 from gateway.model import Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles
-from gateway.publisher import Connected, Lost, PublisherEvent, Received
+from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
 from tests.conftest import require_program
 from tests.delivery.plant import MemoryJournal, StillClock, block, until
 from tests.delivery.site import DIALECT, Platform, delivering
@@ -23,6 +23,7 @@ from tests.delivery.site import DIALECT, Platform, delivering
 pytestmark = pytest.mark.peer
 
 TOPICS = DIALECT.topic("+", "+")
+PROBE = DIALECT.topic("data", "probe")
 CONSENT = Policy(accept_v3_acknowledgements=True)
 
 
@@ -90,9 +91,13 @@ async def listening(
 
     def hear(event: PublisherEvent) -> None:
         if isinstance(event, Received):
-            platform.hear(event.topic, event.payload)
-        else:
-            events.append(event)
+            if event.topic != PROBE:
+                platform.hear(event.topic, event.payload)
+            return
+        events.append(event)
+        if isinstance(event, Connected):
+            # Behind the SUBSCRIBE on the same connection: once answered, both took effect.
+            listener.publish(PROBE, b"", qos=1, retain=False)
 
     tls = more.pop("tls", TlsFiles())
     settings = MqttSettings(
@@ -109,9 +114,8 @@ async def listening(
 
 
 async def subscribed(events: list[PublisherEvent], connections: int = 1) -> None:
-    """Return when the platform is connected; mosquitto handles its SUBSCRIBE at once."""
-    await until(lambda: len([e for e in events if isinstance(e, Connected)]) >= connections)
-    await asyncio.sleep(0.2)  # mosquitto tells nobody else when a SUBSCRIBE took effect
+    """Return when mosquitto has taken note of what the platform subscribes to."""
+    await until(lambda: len([e for e in events if isinstance(e, Acknowledged)]) >= connections)
 
 
 def backlog(count: int) -> MemoryJournal:
@@ -187,7 +191,7 @@ async def test_one_topic_denied_by_acl_is_named_and_the_others_flow(readable: Pa
         await subscribed(events)
         async with delivering(journal, broker.url, clock) as delivery:
             await until(lambda: len(platform.seqs("tk102")) == 50)
-            for _ in range(20):
+            for _ in range(100):
                 clock.s += 1.1
                 await asyncio.sleep(0.3)
                 if journal.debts[Lane.DATA]:
