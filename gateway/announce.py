@@ -20,7 +20,7 @@ from gateway.publisher import Publisher
 from gateway.record import Record
 
 LAG_NS = 10_000_000_000
-"""A lane whose oldest unsettled record is older than this lags."""
+"""A lane whose oldest record to be acknowledged is older than this lags."""
 SNAPSHOT_RECORDS = 32
 """Alarms in one message of a snapshot: short enough for a slow link and a small broker."""
 VERSION = version("tidegate")
@@ -113,9 +113,11 @@ class Announcer:
         )
         delivery.announce(self._dialect.topic("heads"), payload)
 
-    def latest(self, publisher: Publisher) -> None:
-        """While the data lane lags, say the newest values; QoS 0, not a record."""
-        oldest_ns = self._journal.stats().lanes[Lane.DATA].oldest_unsettled_ns
+    def latest(self, publisher: Publisher, oldest_ns: int | None) -> None:
+        """While the data lane lags, say the newest values; QoS 0, not a record.
+
+        oldest_ns: time of the oldest record of that lane that the broker has not got.
+        """
         now_ns = self._clock.now_ns()
         if oldest_ns is None or now_ns - oldest_ns < LAG_NS:
             return

@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -43,6 +43,7 @@ from gateway.publisher import (
     PublisherEvent,
     Received,
 )
+from gateway.settlement import Settlement
 from gateway.window import Window
 
 REST: Final = 1.0
@@ -63,10 +64,20 @@ CONFLICT_SHOWN_S: Final = 600.0
 _log = structlog.get_logger()
 
 
+class Sender(Protocol):
+    """Who publishes messages and waits for their acknowledgement."""
+
+    lane: Lane
+    """Whose share of the window it uses."""
+
+    def tell(self, event: lanes.Event) -> None:
+        """Hear `Answered` and `Closed`."""
+
+
 class _Mail(NamedTuple):
     """Who waits for an acknowledgement: a lane's message, or a retained topic."""
 
-    lane: LaneDelivery | None
+    lane: Sender | None
     key: int
     topic: str
 
@@ -87,11 +98,13 @@ class Delivery:
         recorded: Callable[[], int] = lambda: 0,
         on_open: Callable[[Connected], None] = lambda _: None,
         on_received: Callable[[Received], None] = lambda _: None,
+        holds: Callable[[Lane, str, str, int], bool] = lambda *_: False,
         dice: Callable[[], float] = random.random,
     ) -> None:
         """on_open: called at each new connection, before anything is published on it.
 
-        pace: that of a backlog of data; recorded: readings recorded since start.
+        pace: that of a backlog of data; recorded: readings recorded since start. holds:
+        whether the platform has a record, by lane, incarnation, device and seq.
         """
         self.pace = pace
         self._recorded = recorded
@@ -101,6 +114,7 @@ class Delivery:
         self._dice = dice
         self._on_open = on_open
         self._on_received = on_received
+        self.holds = holds
         self.lanes = {
             lane: LaneDelivery(lane, journal, self, dialect, clock, policy)
             for lane in (Lane.ALARM, Lane.META, Lane.DATA)
@@ -166,6 +180,7 @@ class Delivery:
         self.pace = pace
         for lane in self.lanes.values():
             lane.state = replace(lane.state, policy=policy)
+            lane.review()
 
     def reasons(self) -> list[str]:
         """Why delivery is not in order, in words for the ``status`` topic."""
@@ -222,10 +237,11 @@ class Delivery:
             self._conflict_until_s = self._clock.monotonic() + CONFLICT_SHOWN_S
         cut = any(mail.lane is None and mail.key == _REPEAT for mail in self._mail.values())
         self._repeat_losses = self._repeat_losses + 1 if cut else 0
+        waiting = [mail.lane for mail in self._mail.values() if mail.lane is not None]
         self._mail.clear()
         served, self._served = self._served, False
         self.window.close(event.reason)
-        for lane in self.lanes.values():
+        for lane in dict.fromkeys([*self.lanes.values(), *waiting]):
             lane.tell(Closed(event.reason, served=served))
 
     def _acknowledged(self, token: int, reason: int) -> None:
@@ -283,7 +299,7 @@ class Delivery:
 
     def send(
         self,
-        lane: LaneDelivery | None,
+        lane: Sender | None,
         topic: str,
         payload: bytes,
         *,
@@ -326,6 +342,7 @@ class LaneDelivery:
         self._woken = asyncio.Event()
         self._progress = asyncio.Event()
         self._retry_s = float("-inf")
+        self.settlement = Settlement(lane, journal, self.feed, outlet.holds)
         self._orders: deque[lanes.Quarantine | lanes.Owe | lanes.Pay] = deque()
 
     async def run(self) -> None:
@@ -416,14 +433,14 @@ class LaneDelivery:
 
     def turn(self) -> bool:
         """Load and send what there is room for; True when there is more to do at once."""
-        loaded = self._load()
+        more = self.settlement.step() | self._load()
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
         now_s = self._clock.monotonic()
         if self._lags and not self._outlet.allows_backlog(now_s):
             slots = 0
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
-        return loaded
+        return more
 
     def tell(self, event: lanes.Event) -> None:
         """Let `lane.step` decide what follows from ``event``, and do it."""
@@ -437,10 +454,15 @@ class LaneDelivery:
                     if self._lags and self._outlet.pace is not None:
                         self._outlet.pace.spend(self.feed.readings(message))
                 case lanes.Settle(position):
-                    self._settle(position)
-                case lanes.Quarantine() | lanes.Owe() | lanes.Pay():
+                    self.settlement.acknowledged = position
+                    self.feed.release(position)
+                    self._progress.set()
+                    self.review()
+                case lanes.Quarantine() | lanes.Owe():
                     self._orders.append(action)
                     self.wake()
+                case lanes.Pay():
+                    self._pay(action)
                 case lanes.Reconnect():
                     _log.warning("no acknowledgement", lane=self.lane)
                     self._outlet.reconnect()
@@ -452,6 +474,9 @@ class LaneDelivery:
             topic = len(self._dialect.topic(self.lane, "x" * 64))
             longest = min(longest, event.maximum_packet_bytes - topic - PACKET_BYTES)
         self.tell(Opened(event.can_refuse, longest - self._dialect.head_bytes))
+        if self.state.policy.receipts and not self._orders:
+            # The broker that acknowledged these gaps may have lost them since.
+            self._say_owed({gap.stream for gap in self.feed.owed.values()})
 
     @property
     def _lags(self) -> bool:
@@ -475,6 +500,7 @@ class LaneDelivery:
     def reasons(self) -> list[str]:
         """Why this lane does not deliver, in words for the ``status`` topic."""
         found = lanes.reasons(self.state)
+        found += ["receipts_stalled"] if self.settlement.is_stalled else []
         return [*found, "journal_unreadable"] if self.feed.is_unreadable else found
 
     def _load(self) -> bool:
@@ -490,11 +516,21 @@ class LaneDelivery:
         self._progress.set()
         return bool(items)
 
-    def _settle(self, position: int) -> None:
-        try:
-            self._journal.settle(self.lane, position)
-        except JournalError as error:
-            # The next settlement covers this one; until then a restart costs duplicates.
-            _log.warning("not settled", lane=self.lane, error=str(error))
-        self.feed.release(position)
-        self._progress.set()
+    def review(self) -> None:
+        """Something was acknowledged or confirmed, or is settled by other rules from now on."""
+        self.settlement.by_receipt = self.state.policy.receipts
+        self.settlement.review()
+        self.wake()
+
+    def received(self, stream: lanes.Stream) -> None:
+        """The platform holds more of ``stream`` than before."""
+        messages = [*self.state.waiting, *(sent.message for sent in self.state.flight)]
+        if not any(m.key < 0 and m.items[0].stream == stream for m in messages):
+            self._pay(lanes.Pay(stream))
+        self.review()
+
+    def _pay(self, order: lanes.Pay) -> None:
+        """Strike out a gap that was delivered; with receipts, one the platform has."""
+        if not self.state.policy.receipts or self.settlement.has_gap(order.stream):
+            self._orders.append(order)
+            self.wake()

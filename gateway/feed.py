@@ -6,7 +6,7 @@ so that sending it again costs no disk and no encoding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -52,6 +52,16 @@ class Backlog(Protocol):
 
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` has been delivered."""
+
+    def settle_held(
+        self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
+    ) -> bool:
+        """Settle what ``holds``, by incarnation, device and seq; True: call again."""
+
+    def read_again(
+        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
+    ) -> Sequence[Entry | Damage]:
+        """As `read`, settled records too; nothing is settled by it."""
 
     def quarantine(self, lines: Sequence[bytes]) -> None:
         """Keep ``lines`` about refused records, durably; blocks."""
@@ -119,22 +129,31 @@ class Feed:
             entries = self._journal.read(
                 self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
             )
-            records = [self._record(entry) for entry in entries]
+            items = self.take(entries)
         except JournalError as error:
             _log.warning("journal unreadable", lane=self._lane, error=str(error))
             self._retry_s = self._clock.monotonic() + RETRY_S
             return []
         # Behind the last record a committed position may end a frame that is none.
         self.read_to = entries[-1].position if entries else goal
+        return items
+
+    def take(self, entries: Sequence[Entry | Damage]) -> list[Item]:
+        """``entries`` as items, now held here.
+
+        Raises:
+            JournalError: A schema cannot be read now; none is held.
+        """
+        records = [self._record(entry) for entry in entries]
         return [self._hold(*pair) for pair in zip(entries, records, strict=True)]
 
-    def payload(self, message: Message) -> bytes:
-        """``message`` as it is published now."""
+    def payload(self, message: Message, replay: str | None = None) -> bytes:
+        """``message`` as it is published now; ``replay``: again, and why."""
         held = [self._held[item.position] for item in message.items]
         incarnation, device = message.items[0].stream
         boot = next((record.boot for record in held if record.boot), None)
         first, last = message.items[0].first, message.items[-1].last
-        origin = Origin(incarnation, boot, device, self._lane, first, last)
+        origin = Origin(incarnation, boot, device, self._lane, first, last, replay)
         edge_ns = self._clock.now_ns() - LATE_NS
         late = [record.time_ns < edge_ns for record in held]
         return self._dialect.message(origin, [record.part for record in held], late)

@@ -54,7 +54,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.lane": {"dialects"},
     "gateway.window": {"dialects", "model"},
     "gateway.pace": set(),
-    "gateway.deliver": WORDS | {"dialects", "feed", "lane", "pace", "publisher", "window"},
+    "gateway.settlement": WORDS | {"feed", "lane"},
+    "gateway.deliver": WORDS
+    | {"dialects", "feed", "lane", "pace", "publisher", "settlement", "window"},
+    "gateway.receipts": {"dialects", "model"},
+    "gateway.again": WORDS
+    | {"deliver", "dialects", "feed", "journal", "lane", "pace", "receipts"},
+    "gateway.desk": WORDS | {"dialects", "lane", "publisher", "receipts"},
     "gateway.mqtt": {"clock", "errors", "pipe", "publisher"},
     "gateway.pipe": {"errors", "publisher"},
     "gateway.continuity": {"dialects", "model"},

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.errors import JournalError
+from gateway.journal.contents import Contents
 from gateway.journal.files import DiskFiles, File, Files
 from gateway.journal.format import COVERS, FORMAT, FULL, Draft, Kind, Row, pack_rows
 from gateway.journal.loan import Loan
@@ -83,6 +84,14 @@ class Journal:
         self._readers = {
             lane: Reader(log, files, self._key) for lane, log in self._logs.items()
         }
+        self._followers = {
+            lane: Reader(log, files, self._key) for lane, log in self._logs.items()
+        }
+        """They read for settling what has been read too long ago to be noted."""
+        self._repeaters = {
+            lane: Reader(log, files, self._key, notes=False) for lane, log in self._logs.items()
+        }
+        self.contents = Contents(self._logs, files, origin.incarnation)
         self._cursor_said: dict[str, tuple[int, int, int]] = {}
         self._waiters: list[_Waiter] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -290,10 +299,13 @@ class Journal:
         Raises:
             JournalError: The disk cannot read.
         """
-        try:
-            return self._readers[lane].read(after, max_bytes, max_records)
-        except OSError as error:
-            raise JournalError(f"{lane}: cannot read: {error}") from error
+        return _read(self._readers[lane], lane, after, max_bytes, max_records)
+
+    def read_again(
+        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
+    ) -> list[Entry | Damage]:
+        """As `read`, also of what is settled and still held; nothing can be settled by it."""
+        return _read(self._repeaters[lane], lane, after, max_bytes, max_records)
 
     def schema(self, key: int) -> bytes:
         """The blob whose key stands in an entry's ``schema``.
@@ -327,10 +339,38 @@ class Journal:
         """
         log = self._logs[lane]
         while log.settling.noted < min(position, log.committed):
-            after = log.settling.noted
-            if not self.read(lane, after, max_bytes=_READ_BYTES, max_records=_READ_RECORDS):
+            log.settle(log.settling.noted)
+            if not self._follow(lane):
                 break
         log.settle(position)
+
+    def settle_held(
+        self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
+    ) -> bool:
+        """Settle what the platform ``holds``, by incarnation, stream and last seq, in order.
+
+        At most ``up_to``. A call takes some thousand records; True: call again.
+
+        Raises:
+            JournalError: The records were read long ago, and the disk cannot read them.
+        """
+        log = self._logs[lane]
+        settling = log.settling
+        if settling.noted == settling.position < min(up_to, log.committed):
+            self._follow(lane)
+        before = settling.position
+        position = settling.reach(
+            lambda key, seq: holds(key[0].hex(), key[1].decode(), seq), up_to, _READ_RECORDS
+        )
+        if position > before:
+            log.settle(position)
+        return position > before
+
+    def _follow(self, lane: Lane) -> bool:
+        """Note what comes next for settling; False when there is nothing."""
+        after = self._logs[lane].settling.noted
+        follower = self._followers[lane]
+        return bool(_read(follower, lane, after, _READ_BYTES, _READ_RECORDS))
 
     def quarantine(self, lines: Sequence[bytes]) -> None:
         """Keep ``lines`` about records the broker refuses, durably. Blocks: not for the loop.
@@ -399,8 +439,9 @@ class Journal:
             self._release()
 
     def _release(self) -> None:
-        for reader in self._readers.values():
-            reader.close()
+        for readers in (self._readers, self._followers, self._repeaters):
+            for reader in readers.values():
+                reader.close()
         for log in self._logs.values():
             log.close()
         self._claim.close()
@@ -430,6 +471,15 @@ class Journal:
         except OSError:
             return  # tried again in a second; the commits tell of a failed disk
         self._cursor_said = now
+
+
+def _read(
+    reader: Reader, lane: Lane, after: int, max_bytes: int, max_records: int
+) -> list[Entry | Damage]:
+    try:
+        return reader.read(after, max_bytes, max_records)
+    except OSError as error:
+        raise JournalError(f"{lane}: cannot read: {error}") from error
 
 
 def _claim(files: Files, settings: Settings) -> File:
