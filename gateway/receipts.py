@@ -16,7 +16,7 @@ confirms doubles the next, until a receipt reaches beyond what was published aga
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from msgspec import UNSET
@@ -87,7 +87,7 @@ class Stall:
 
     settled: int = 0
     since_s: float = 0.0
-    pause_s: float = STALL_S
+    pause_s: float = field(default_factory=lambda: STALL_S)
     stretch: int = STRETCH
     """Records to publish again next."""
     again_to: int = 0

@@ -22,6 +22,7 @@ class Confirming:
         self.is_silent = False
         """It gives no receipts; it keeps all the same."""
         self._marks: dict[tuple[str, str, str], int] = {}
+        self._topics: dict[str, bytes] = {}
 
     def hear(self, topic: str, payload: bytes) -> None:
         """Take in one message; what is of no lane is ignored."""
@@ -49,12 +50,19 @@ class Confirming:
         self._marks[stream] = mark
         lane, device, incarnation = stream
         receipt = json.dumps({"incarnation": incarnation, "seq": mark}).encode()
-        self._publish(f"{prefix}/receipt/{lane}/{device}", receipt)
+        topic = f"{prefix}/receipt/{lane}/{device}"
+        self._topics[topic] = receipt
+        self._publish(topic, receipt)
+
+    def repeat(self) -> None:
+        """Say once more how far each stream has come: the broker may have forgotten."""
+        for topic, receipt in list(self._topics.items()):
+            self._publish(topic, receipt)
 
     def missing(self) -> dict[tuple[str, str, str], list[int]]:
         """Of each stream, the seqs up to the highest that are not there."""
         found = {
             stream: sorted(set(range(1, max(records) + 1)) - set(records))
-            for stream, records in self.records.items()
+            for stream, records in list(self.records.items())
         }
         return {stream: seqs for stream, seqs in found.items() if seqs}
