@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests.delivery.schema import checked
+
 Publish = Callable[[str, bytes], Any]
 
 
@@ -29,7 +31,7 @@ class Confirming:
         *_, about, kind, _ = topic.split("/")
         if about == "receipt" or kind not in ("data", "alarm", "meta"):
             return
-        message = json.loads(payload)
+        message = checked(topic, payload)
         self.replays += [message["replay"]] if "replay" in message else []
         stream = (message["lane"], message["device"], message["incarnation"])
         records = self.records.setdefault(stream, {})
