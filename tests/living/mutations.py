@@ -126,8 +126,8 @@ MUTATIONS = [
     Mutation(
         "an old word about the clock is believed",
         "gateway/clock.py",
-        "not 0 <= age_s <= STATE_MAX_AGE_S",
-        "age_s < 0",
+        "0 <= age_ns <= STATE_MAX_AGE_S * 1e9",
+        "0 <= age_ns",
         "tests/living/test_clock_state.py::test_a_word_that_does_not_count_is_no_word",
     ),
     Mutation(
