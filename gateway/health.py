@@ -122,7 +122,7 @@ class Health:
         self._announcer.status(self._delivery, state, reasons)
         self._log_changes(reasons)
         if self._delivery.online and self._ticks % LATEST_EVERY == 0:
-            self._announcer.latest(self._publisher)
+            self._announcer.latest(self._delivery, self._publisher)
         self._tell_systemd()
 
     def _log_changes(self, reasons: list[str]) -> None:
