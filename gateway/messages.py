@@ -605,6 +605,18 @@ CLI: Final[dict[str, tuple[str, str]]] = {
         "对代理服务器而言这也是一个订阅者：即使平台不在线，网关此时发布的数据也算已送达",
     ),
     "tap_lost": ("not connected: {reason}", "未连接：{reason}"),
+    "broker_certificate_early": (
+        "{url}: by the clock of this machine the broker's certificate is not valid yet; it is"
+        " not trusted before. Set the clock, if it is slow; everything is kept until then",
+        "{url}：按本机时钟，代理服务器的证书尚未生效，在此之前不予信任。"
+        "若本机时钟慢了，请校正；在此期间数据都会保留",
+    ),
+    "broker_certificate_expired": (
+        "{url}: by the clock of this machine the broker's certificate has expired; it is not"
+        " trusted any more. Renew it, or set the clock, if it is fast; everything is kept",
+        "{url}：按本机时钟，代理服务器的证书已过期，不再予以信任。"
+        "请更新证书；若本机时钟快了，请校正；在此期间数据都会保留",
+    ),
     "tap_unreachable": (
         "no broker could be reached; check address, port, user and certificates",
         "无法连接任何代理服务器；请检查地址、端口、用户和证书",

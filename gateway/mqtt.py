@@ -48,6 +48,8 @@ TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
 _HOUSEKEEPING_S: Final = 1.0
 _NO_LIMIT: Final = 65_535
+_DATED: Final = {9: "broker_certificate_early", 10: "broker_certificate_expired"}
+"""X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED (openssl x509_vfy.h)."""
 _DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -214,7 +216,7 @@ class MqttPublisher:
             await _in_daemon_thread(partial(pipe.connect, self._credentials(), will))
         except (BrokerDownError, ConfigError) as error:
             # A secret that is not there yet keeps us from this connection, not from running.
-            return Lost(None, str(error))
+            return Lost(None, str(error), error)
         except asyncio.CancelledError:
             pipe.abandon()
             raise
@@ -281,6 +283,13 @@ async def _in_daemon_thread(call: Callable[[], None]) -> None:
     await done
 
 
+def _unreached(url: str, error: OSError | ValueError) -> BrokerDownError:
+    """Why nobody answers at ``url``, or nobody we trust; in words where the clock decides."""
+    told = BrokerDownError(f"{url}: {error}")
+    code = _DATED.get(getattr(error, "verify_code", 0))
+    return told if code is None else told.in_words(code, url=url)
+
+
 class _Pipe:
     """One paho client, from connect to close; what it hears is a list of events."""
 
@@ -321,7 +330,7 @@ class _Pipe:
         except (OSError, ValueError) as error:
             if context is not None and context.made is not None:
                 context.made.close()
-            raise BrokerDownError(f"{self._url}: {error}") from error
+            raise _unreached(self._url, error) from error
 
     def abandon(self) -> None:
         """Nobody waits for `connect` any more: close what it opened, or will open."""

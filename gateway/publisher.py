@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from gateway.errors import GatewayError
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:
@@ -40,6 +42,8 @@ class Lost:
     reason: int | None
     """Reason code of CONNACK or DISCONNECT, if the broker gave one."""
     text: str
+    why: GatewayError | None = None
+    """The same for people, where the catalogue has words for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.intake": WORDS
     | {"annunciator", "coverage", "epochs", "journal", "record", "rules"},
     # from the disk to the broker
-    "gateway.publisher": set(),
+    "gateway.publisher": {"errors"},
     "gateway.dialects": {"model", "record"},
     "gateway.lane": {"dialects"},
     "gateway.window": {"dialects", "model"},

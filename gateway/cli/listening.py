@@ -16,7 +16,7 @@ from gateway.clock import Clock
 from gateway.continuity import Continuity, Finding, Kind
 from gateway.dialects import wire
 from gateway.dialects.wire import Heads, LaneMessage, Status
-from gateway.messages import text
+from gateway.messages import text, told
 from gateway.model import Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings
 from gateway.publisher import Connected, Lost, PublisherEvent, Received
@@ -68,7 +68,8 @@ class Listener:
             self.connected, self._lost = True, ""
         elif isinstance(event, Lost) and event.text != self._lost:
             self._lost = event.text
-            self._complain(text("tap_lost", self._lang, reason=event.text))
+            reason = told(event.why, self._lang) if event.why else event.text
+            self._complain(text("tap_lost", self._lang, reason=reason))
 
     def close(self) -> None:
         """Say what it all came to."""

@@ -83,7 +83,7 @@ def test_the_bound_grows_by_what_the_clock_may_drift_since_it_was_told(
         (100.0, 2, BOOT, "fine", 0),
         (100.0, 2, BOOT, "synced", -3600),
     ],
-    ids="stale future other-boot unsynced nonsense no-state before-the-clock-was-set".split(),
+    ids=["stale", "future", "other-boot", "unsynced", "nonsense", "no-state", "of-before"],
 )
 def test_a_word_that_does_not_count_is_no_word(
     clock: OwnedClock,
