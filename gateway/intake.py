@@ -17,7 +17,7 @@ import structlog
 from gateway.annunciator import Annunciator
 from gateway.clock import Clock
 from gateway.coverage import Before, Coverage
-from gateway.epochs import Epoch, Turn
+from gateway.epochs import Anchor, Epoch, Turn
 from gateway.errors import JournalError
 from gateway.journal import Journal
 from gateway.model import Batch, Block, Cause, Event, Gap, Lane, Quality, Scalar
@@ -305,15 +305,15 @@ class Intake:
 
     def _take_turn(self, turn: Turn) -> None:
         """Say what happened to the clock, and go on by what it shows now."""
-        event = turn.event()
-        log.warning(event.kind.replace("_", " "), **event.fields)
         if isinstance(turn, Epoch):
+            log.warning("clock set", step_s=turn.step_ns / 1e9, clock=turn.after.value)
             for device in self._devices.values():
                 device.coverage.clock_set(turn.step_ns)
             for stream in (*self._streams.values(), self._meta):
                 stream.clock_set(turn.step_ns)
-        self.event(event)
-        if not isinstance(turn, Epoch):
+        self.event(turn.event())
+        if isinstance(turn, Anchor):
+            log.info("clock trusted", bound_ms=turn.bound_ms)
             for device in self._devices.values():
                 self._write(device, device.coverage.clock_trusted())
 

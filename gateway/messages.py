@@ -644,6 +644,18 @@ CLI: Final[dict[str, tuple[str, str]]] = {
         "连续性：缺失 {missing} 条记录，错误报文 {wrong} 条，"
         "共 {streams} 个流；乱序 {disorders} 条",
     ),
+    "event_clock_epoch": (
+        "the clock was set by {step_s} s: {before} until here, {after} from here on; times"
+        " before and after do not compare",
+        "时钟被调整了 {step_s} 秒：此前状态 `{before}`，此后状态 `{after}`；"
+        "前后的时间不可直接比较",
+    ),
+    "event_clock_anchor": (
+        "the clock is known: {utc}, within {bound_ms} ms; it dates what was recorded before,"
+        " since boot {boot}",
+        "时钟已校准：{utc}，误差不超过 {bound_ms} 毫秒；"
+        "据此可确定本次开机（{boot}）以来此前记录的时间",
+    ),
     "tap_rejoined": (
         "connected again; what passed meanwhile is not judged",
         "已重新连接；其间的数据不作判断",

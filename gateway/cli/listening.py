@@ -124,7 +124,7 @@ class Listener:
             }
             self._print(stream | msgspec.to_builtins(record))
         else:
-            click.echo(record_line(message, record))
+            click.echo(record_line(message, record, self._lang))
 
     def _say_status(self, status: Status) -> None:
         if self._is_json:
@@ -180,15 +180,15 @@ def _check_topic(topic: str, message: wire.Message) -> None:
             raise ValueError(f"{topic}: the message is of {'/'.join(named)}")
 
 
-def record_line(message: LaneMessage, record: wire.Record) -> str:
+def record_line(message: LaneMessage, record: wire.Record, lang: str) -> str:
     """One record as people read it: when, whose, and what."""
     marks = "" if record.late is UNSET else " late"
     if record.clock != "synced":
         marks += f" clock={record.clock}"
-    return f"{record.time} {message.device} #{record.seq}{marks} {_body(record)}"
+    return f"{record.time} {message.device} #{record.seq}{marks} {_body(record, lang)}"
 
 
-def _body(record: wire.Record) -> str:
+def _body(record: wire.Record, lang: str) -> str:
     if record.values is not UNSET:
         quality = {} if record.quality is UNSET else record.quality
         return " ".join(
@@ -200,6 +200,10 @@ def _body(record: wire.Record) -> str:
     if record.alarm is not UNSET:
         return coloured(_alarm(record.alarm), "red")
     event = {} if record.event is UNSET else record.event
+    if event.get("kind") in wire.EVENTS:
+        step_s = event.get("step_ms", 0) / 1000
+        told = text(f"event_{event['kind']}", lang, **event, step_s=step_s)
+        return coloured(told, "yellow")
     fields = " ".join(f"{key}={_shown(value)}" for key, value in event.items() if key != "kind")
     return f"event {event.get('kind')} {fields}".rstrip()
 
