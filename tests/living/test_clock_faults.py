@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from msgspec import UNSET
 
 from gateway.simulation.broker import Broker
+from tests.conftest import require_program
 from tests.interop.test_mosquitto import certificates
 from tests.living.faked import (
     INTERVAL_S,
@@ -216,6 +219,20 @@ async def test_a_certificate_that_is_not_valid_yet_is_not_trusted_until_the_cloc
     await agent.stop()
     await broker.stop()
     assert platform.polls()[0].clock == "unsynced"
+
+
+def test_the_time_a_machine_was_asleep_counts() -> None:
+    unshare = require_program("unshare")
+    # In a time namespace of its own the machine has been asleep for 5,000 s (unshare(1)).
+    look = "import time; from gateway.clock import Clock;"
+    look += "print(Clock().monotonic() - time.monotonic(), Clock().monotonic_ns() / 1e9)"
+    command = [unshare, "--time", "--boottime", "5000", sys.executable, "-c", look]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "not permitted" in done.stderr:
+        pytest.skip("a time namespace is not permitted to this user")
+    asleep_s, mono_s = map(float, done.stdout.split())
+    assert asleep_s >= 4999
+    assert mono_s - asleep_s > 0
 
 
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", ":/no/such/zone+99", "XYZ-27:99"])
