@@ -14,10 +14,10 @@ import ipaddress
 import os
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -27,14 +27,15 @@ from pydantic import (
     PrivateAttr,
     StrictBool,
     StrictInt,
-    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from gateway.errors import ConfigError
 from gateway.model import DataType, TagClass
 from gateway.notation import (
     NAME,
     Address,
+    Clash,
     Class,
     Deadband,
     Duration,
@@ -51,6 +52,7 @@ __all__ = [
     "NAME",
     "OWN",
     "AlarmsConfig",
+    "Clash",
     "Config",
     "Defaults",
     "DeviceConfig",
@@ -83,6 +85,7 @@ OWN: Final = frozenset(
 )
 """Keys that belong to one level alone, even where another level has the same word."""
 
+_LIMITS: Final = ("low_low", "low", "high", "high_high")
 _TOPIC: Final = re.compile(r"[^/+#\s$][^/+#\s]*(?:/[^/+#\s]+)*")
 
 
@@ -117,11 +120,11 @@ class Secret(Model):
     file: str | None = None
     """Path of a file that holds the secret."""
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.credential is None) == (self.file is None):
-            raise wrong("secret_source")
-        return self
+    def _one_source(self) -> Iterator[PydanticCustomError]:
+        if self.has("credential") == self.has("file"):
+            yield wrong("secret_source")
+
+    clashes = (_one_source,)
 
     def path(self) -> Path:
         """The file to read.
@@ -166,19 +169,41 @@ class ScaleConfig(Model):
     ne43: StrictBool = False
     """Judge the sensor signal by NAMUR NE 43; `raw` are the values of 4 and 20 mA."""
 
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        if (self.raw is None) != (self.span is None):
-            raise wrong("scale_half", key="span" if self.span is None else "raw")
-        if (self.factor is None) == (self.raw is None):
-            raise wrong("scale_form")
+    def _one_form(self) -> Iterator[PydanticCustomError]:
+        has_raw, has_span = self.has("raw"), self.has("span")
+        if self.has("factor") == (has_raw or has_span):
+            yield wrong("scale_form")
+        elif has_raw != has_span:
+            yield wrong("scale_half", key="raw" if has_span else "span")
+
+    def _offset_of_a_factor(self) -> Iterator[PydanticCustomError]:
+        if self.has("raw") and not self.has("factor") and self.offset:
+            yield wrong("scale_form", "offset")
+
+    def _two_raw_values(self) -> Iterator[PydanticCustomError]:
         if self.raw is not None and self.raw[0] == self.raw[1]:
-            raise wrong("scale_raw_equal", "raw", value=list(self.raw))
-        if self.raw is not None and self.offset:
-            raise wrong("scale_form", "offset")
-        if self.ne43 and self.raw is None:
-            raise wrong("scale_ne43", "ne43")
-        return self
+            yield wrong("scale_raw_equal", "raw", value=list(self.raw))
+
+    def _signal_of_two_points(self) -> Iterator[PydanticCustomError]:
+        if self.has("factor") and not self.has("raw") and self.ne43:
+            yield wrong("scale_ne43", "ne43")
+
+    def _factor_not_zero(self) -> Iterator[PydanticCustomError]:
+        if self.factor == 0:
+            yield wrong("scale_zero", "factor")
+
+    def _two_span_values(self) -> Iterator[PydanticCustomError]:
+        if self.span is not None and self.span[0] == self.span[1]:
+            yield wrong("scale_zero", "span")
+
+    clashes = (
+        _one_form,
+        _offset_of_a_factor,
+        _two_raw_values,
+        _signal_of_two_points,
+        _factor_not_zero,
+        _two_span_values,
+    )
 
 
 class AlarmsConfig(Model):
@@ -201,18 +226,28 @@ class AlarmsConfig(Model):
     priority: Annotated[int, Field(strict=True, ge=1, le=4)] | None = None
     """1 emergency, 2 high, 3 medium, 4 diagnostic; else the outer limits 2, the inner 3."""
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        levels = {key: getattr(self, key) for key in ("low_low", "low", "high", "high_high")}
-        present = [(key, level) for key, level in levels.items() if level is not None]
-        if not present:
-            raise wrong("alarms_empty")
-        for (below, low), (above, high) in pairwise(present):
+    def _not_empty(self) -> Iterator[PydanticCustomError]:
+        if not any(self.has(key) for key in _LIMITS):
+            yield wrong("alarms_empty")
+
+    def _in_order(self) -> Iterator[PydanticCustomError]:
+        for (below, low), (above, high) in _neighbours(self):
             if low >= high:
-                raise wrong("alarms_order", above, lower=below, low=low, upper=above, high=high)
-            if high - low <= self.deadband:
-                raise wrong("alarms_deadband", "deadband", lower=below, upper=above)
-        return self
+                yield wrong("alarms_order", above, lower=below, low=low, upper=above, high=high)
+
+    def _further_apart_than_the_dead_band(self) -> Iterator[PydanticCustomError]:
+        for (below, low), (above, high) in _neighbours(self):
+            if 0 < high - low <= self.deadband:
+                yield wrong("alarms_deadband", "deadband", lower=below, upper=above)
+                return
+
+    clashes = (_not_empty, _in_order, _further_apart_than_the_dead_band)
+
+
+def _neighbours(alarms: AlarmsConfig) -> Iterator[tuple[tuple[str, float], tuple[str, float]]]:
+    """Each limit that is set and the next above it, with their words."""
+    known = [key for key in _LIMITS if alarms.knows(key) and alarms.has(key)]
+    return pairwise([(key, getattr(alarms, key)) for key in known])
 
 
 class TagConfig(Model):
@@ -256,15 +291,33 @@ class TagConfig(Model):
     alarms: AlarmsConfig | None = None
     """Limits that raise alarms; the tag must be a number or a bool."""
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _range_in_order(self) -> Iterator[PydanticCustomError]:
         if self.range is not None and self.range[0] >= self.range[1]:
-            raise wrong("range_order", "range", low=self.range[0], high=self.range[1])
-        if self.clamp and self.range is None:
-            raise wrong("clamp_needs_range", "clamp")
-        if self.alarms is not None and (self.type is DataType.STRING or self.enum is not None):
-            raise wrong("alarms_need_numbers", "alarms")
-        return self
+            yield wrong("range_order", "range", low=self.range[0], high=self.range[1])
+
+    def _range_to_clamp_to(self) -> Iterator[PydanticCustomError]:
+        if self.clamp and not self.has("range"):
+            yield wrong("clamp_needs_range", "clamp")
+
+    def _numbers_to_alarm(self) -> Iterator[PydanticCustomError]:
+        if self.has("alarms") and (self.has("enum") or self.type is DataType.STRING):
+            yield wrong("alarms_need_numbers", "alarms")
+
+    def _numbers_to_scale(self) -> Iterator[PydanticCustomError]:
+        if self.has("scale") and self.type in (DataType.BOOL, DataType.STRING):
+            yield wrong("scale_not_numeric", "scale", type=self.type.value)
+
+    def _bool_to_invert(self) -> Iterator[PydanticCustomError]:
+        if self.invert and self.type is not DataType.BOOL:
+            yield wrong("invert_not_bool", "invert", type=self.type.value)
+
+    clashes: ClassVar[tuple[Clash, ...]] = (
+        _range_in_order,
+        _range_to_clamp_to,
+        _numbers_to_alarm,
+        _numbers_to_scale,
+        _bool_to_invert,
+    )
 
 
 class DeviceConfig(Model):
@@ -370,11 +423,11 @@ class TlsConfig(Model):
     key: SecretRef | None = None
     """Where the private key of that certificate lies."""
 
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise wrong("tls_pair", missing="key" if self.key is None else "certificate")
-        return self
+    def _both_or_none(self) -> Iterator[PydanticCustomError]:
+        if self.has("certificate") != self.has("key"):
+            yield wrong("tls_pair", missing="certificate" if self.has("key") else "key")
+
+    clashes = (_both_or_none,)
 
 
 def _broker_url(written: str) -> str:
@@ -443,24 +496,18 @@ class MqttConfig(Model):
     catch_up: Annotated[float, Field(strict=True, ge=1)] = 3.0
     """Rate of the backlog, as a multiple of the live rate."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for position, url in enumerate(self.urls):
-            self._check_url(position, url)
-        if (
-            self.version != 5
-            and not self.accept_v3_acknowledgements
-            and self.delivery == "puback"
-        ):
-            raise wrong("v3_not_accepted", "version")
-        return self
+    def _encrypted(self) -> Iterator[PydanticCustomError]:
+        for position, url in self.each("urls"):
+            parts = broker(url)
+            is_open = parts and parts.scheme == "mqtt" and not is_loopback(parts.hostname or "")
+            if is_open and not self.insecure:
+                yield wrong("insecure_url", "urls", position, value=url)
 
-    def _check_url(self, position: int, url: str) -> None:
-        parts = broker(url)
-        if parts is None or self.insecure or parts.scheme != "mqtt":
-            return
-        if not is_loopback(parts.hostname or ""):
-            raise wrong("insecure_url", "urls", position, value=url)
+    def _acknowledged_well(self) -> Iterator[PydanticCustomError]:
+        if self.version != 5 and not self.accept_v3_acknowledgements:
+            yield wrong("v3_not_accepted", "version")
+
+    clashes = (_encrypted, _acknowledged_well)
 
 
 class JournalConfig(Model):

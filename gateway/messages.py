@@ -152,19 +152,19 @@ CONFIG: Final[dict[str, tuple[str, str]]] = {
         "{value} 太大：必须小于 {limit}",
     ),
     "too_few": (
-        "{count} entries are too few: at least {limit}",
+        "too few entries ({count}): at least {limit}",
         "只有 {count} 项：至少需要 {limit} 项",
     ),
     "too_many": (
-        "{count} entries are too many: at most {limit}",
+        "too many entries ({count}): at most {limit}",
         "共有 {count} 项：最多 {limit} 项",
     ),
     "text_short": (
-        "the text is too short: at least {limit} characters",
+        "the text is too short; least number of characters: {limit}",
         "文本太短：至少 {limit} 个字符",
     ),
     "text_long": (
-        "the text is too long: at most {limit} characters",
+        "the text is too long; largest number of characters: {limit}",
         "文本太长：最多 {limit} 个字符",
     ),
     "text_pattern": (
@@ -265,8 +265,8 @@ CONFIG: Final[dict[str, tuple[str, str]]] = {
     ),
     "clamp_needs_range": ("`clamp` needs `range`", "`clamp` 需要 `range`"),
     "deadband_needs_range": (
-        "`{deadband}` is a share of the range; give tag `{tag}` a `range`, or write a number",
-        "“{deadband}”是量程的百分比；请为点位“{tag}”设置 `range`，或写数字",
+        "`{deadband}` is a share of the range; give the tag a `range`, or write a number",
+        "“{deadband}”是量程的百分比；请为该点位设置 `range`，或写数字",
     ),
     "invert_not_bool": (
         "only a bool can be inverted; this tag is {type}",
@@ -390,11 +390,12 @@ CHECK: Final[dict[str, tuple[str, str]]] = {
     "severity_error": ("error", "错误"),
     "severity_warning": ("warning", "警告"),
     "check_ok": (
-        "{file}: {links} links, {devices} devices, {tags} tags; configuration {fingerprint}",
-        "{file}：{links} 条链路，{devices} 台设备，{tags} 个点位；配置指纹 {fingerprint}",
+        "{file}: good; links {links}, devices {devices}, tags {tags}; configuration"
+        " {fingerprint}",
+        "{file}：正确；{links} 条链路，{devices} 台设备，{tags} 个点位；配置指纹 {fingerprint}",
     ),
     "check_failed": (
-        "{errors} errors; nothing was applied",
+        "errors: {errors}; nothing was applied",
         "共 {errors} 处错误；未应用任何配置",
     ),
 }
@@ -439,8 +440,13 @@ MODBUS: Final[dict[str, tuple[str, str]]] = {
         "`{address}` 是 16 位寄存器；请用 `bit: 0`（最低位）到 `bit: 15` 指明是哪一位",
     ),
     "modbus_bit_unused": (
-        "`bit` is for a `bool` in a register, not for `{type}` in `{table}`; delete it",
-        "`bit` 仅用于寄存器中的 `bool`，不用于 `{table}` 中的 `{type}`；请删除",
+        "`bit` is for a `bool` in a register, not for `{type}`; delete it",
+        "`bit` 仅用于寄存器中的 `bool`，不用于 `{type}`；请删除",
+    ),
+    "modbus_bit_of_bit": (
+        "`bit` is for a `bool` in a register; an address in `{table}` is one bit already:"
+        " delete it",
+        "`bit` 仅用于寄存器中的 `bool`；`{table}` 的地址本身就是一个位，请删除",
     ),
     "modbus_length_missing": (
         "a string needs `length`: its characters, two in each register",

@@ -45,7 +45,8 @@ class Range(NamedTuple):
 def expand(written: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """The texts of each tag, in the order of ``written``; a single one without any range.
 
-    written: the texts that may hold ranges, by key. ``label`` may hold other braces.
+    written: the texts that may hold ranges, by key. ``label`` may hold other braces. Without
+        ``name``, addresses alone.
 
     Raises:
         Mistake: A range is not one, or they do not fit each other; the path names the key.
@@ -57,6 +58,22 @@ def expand(written: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     if count is None:
         return iter([tuple(written.values())])
     return zip(*(_texts(pieces, count) for pieces in parts.values()), strict=True)
+
+
+def faults(written: Mapping[str, str]) -> list[Mistake]:
+    """Every text of ``written`` with a wrong range, else why they do not fit each other."""
+    found = []
+    for key, value in written.items():
+        try:
+            _split(key, value)
+        except Mistake as mistake:
+            found.append(mistake)
+    if not found:
+        try:
+            expand(written)
+        except Mistake as mistake:
+            found.append(mistake)
+    return found
 
 
 def substitute(node: Any, values: Mapping[str, object]) -> Any:
@@ -115,7 +132,7 @@ def _count(parts: Mapping[str, Sequence[str | Range]]) -> int | None:
     count = next(iter(lengths.values()))
     if count > MAX_TAGS:
         raise Mistake("series_too_long", path=(every[0][0],), count=count, limit=MAX_TAGS)
-    if not ranges["name"]:
+    if "name" in ranges and not ranges["name"]:
         raise Mistake("series_same_name", path=("name",))
     if "address" in ranges and not ranges["address"]:
         raise Mistake("series_same_address", path=("address",), count=count)

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, StrictInt, ValidationError
 
-from gateway.loader.explain import explain, near
+from gateway.loader.explain import explain
+from gateway.loader.keys import near
 from gateway.loader.problem import Path as KeyPath
 from gateway.loader.problem import Report
 from gateway.loader.source import read
@@ -81,9 +82,10 @@ class Library:
         self._report = report
         self._sheets: dict[Path, Sheet | None] = {}
 
-    def tags(self, device: Map, path: KeyPath, driver: str) -> Map | None:
+    def tags(self, device: Map, path: KeyPath, driver: str | None) -> Map | None:
         """A mapping whose ``tags`` are those of the device's template, filled in.
 
+        driver: the link's; None when nobody can tell.
         None without a template, or when it cannot be used (which is then reported).
         """
         name = device.get("template")
@@ -94,7 +96,7 @@ class Library:
         if sheet is None:
             return None
         wanted = sheet.template.driver
-        if wanted != driver:
+        if driver is not None and wanted != driver:
             self._report.add(
                 device.value_place("template"),
                 "template_driver",
