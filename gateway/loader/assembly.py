@@ -104,7 +104,7 @@ class Assembly:
             for node in nodes
             for link, path in self._children(node, "links")
         ]
-        if main is not None and not any(node.get("links") for node in nodes):
+        if main is not None and all(node.get("links", []) == [] for node in nodes):
             self._report.note(Place(main.file, 1, 1), "no_links", {}, severity="warning")
         links = tuple(link for link in found if link is not None)
         if not isinstance(config, Config) or self._report.failed:

@@ -1,7 +1,9 @@
 """YAML 1.2 as plain values that remember where they were written.
 
 Only the core schema: ``on`` is a word, ``0502`` is 502, ``1e3`` is 1000.0. Tags, anchors,
-aliases and second documents are refused, so a small file cannot become a large one.
+aliases, merge keys and second documents are mistakes. An alias is told and stands for what
+was meant, so that the rest can be checked, up to `MAX_ALIASED` values: a small file cannot
+become a large one.
 Mappings and lists are `Map` and `Seq`; each knows the place of everything in it.
 
 The only importer of yaml. The events of libyaml are read straight into values, without
@@ -22,6 +24,8 @@ from gateway.loader.problem import Path, Place, Problem, shown
 
 MAX_DEPTH: Final = 32
 MAX_VALUES: Final = 2_000_000
+MAX_ALIASED: Final = 100_000
+"""Values that aliases may stand for."""
 _MAX_DIGITS: Final = 40
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -170,6 +174,9 @@ class _Builder:
         self._next: Callable[[], Any] = _LOADER(content).get_event
         self._known: dict[str, Any] = {}
         self._values = 0
+        self._aliased = 0
+        self._anchored: dict[str, tuple[Any, int]] = {}
+        """What an anchor marks, and how many values that are."""
 
     def document(self) -> Any:
         """The one document; None when there is none."""
@@ -197,11 +204,28 @@ class _Builder:
         self._values += 1
         if self._values > MAX_VALUES:
             raise _Refusal("yaml_large", event.start_mark, limit=MAX_VALUES)
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise _Refusal("yaml_anchor", event.start_mark)
+        mark = event.start_mark
+        if event.anchor is not None:
+            self.add("yaml_anchor", mark.line, mark.column)
+        if isinstance(event, yaml.AliasEvent):
+            return self._meant(event)
         if event.tag is not None:
-            mark = event.start_mark
             self.add("yaml_tag", mark.line, mark.column, tag=event.tag)
+        before = self._values + self._aliased
+        value = self._plain(event, depth)
+        if event.anchor is not None:
+            self._anchored[event.anchor] = value, self._values + self._aliased - before + 1
+        return value
+
+    def _meant(self, alias: Any) -> Any:
+        """What the anchor of ``alias`` marks; inside of itself that is nothing."""
+        value, count = self._anchored.get(alias.anchor, (None, 1))
+        self._aliased += count
+        if self._aliased > MAX_ALIASED:
+            raise _Refusal("yaml_large", alias.start_mark, limit=MAX_ALIASED)
+        return value
+
+    def _plain(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if depth >= MAX_DEPTH:
@@ -229,6 +253,9 @@ class _Builder:
             value_event = self._next()
             value_mark = value_event.start_mark
             value = self._value(value_event, depth)
+            if key == "<<":
+                self._merge(found, value, key_mark)
+                continue
             if key in found:
                 first = found.key_place(key).line
                 place = (key_mark.line, key_mark.column)
@@ -239,6 +266,13 @@ class _Builder:
                 key_mark.line, key_mark.column, value_mark.line, value_mark.column,
             )  # fmt: skip
         return found
+
+    def _merge(self, found: Map, more: Any, mark: Any) -> None:
+        """Tell about ``<<``, and do what was meant, so that no key seems to be missing."""
+        self.add("yaml_anchor", mark.line, mark.column)
+        if isinstance(more, Map):
+            found.update({key: more[key] for key in more if key not in found})
+            found.spans.update({key: more.spans[key] for key in more if key not in found.spans})
 
     def _sequence(self, start: Any, depth: int) -> Seq:
         mark = start.start_mark
