@@ -86,6 +86,11 @@ def substitute(node: Any, values: Mapping[str, object]) -> Any:
     return _PARAMETER.sub(lambda found: str(values.get(found[1], found[0])), node)
 
 
+def parameters_in(written: str) -> list[str]:
+    """The names of the parameters a template's text stands on."""
+    return _PARAMETER.findall(written)
+
+
 def _split(key: str, written: str) -> list[str | Range]:
     """Text and ranges in turn."""
     pieces: list[str | Range] = []

@@ -97,9 +97,8 @@ class TestYaml:
         lines = ["a0: &a0 [x, x, x, x]"]
         lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 40)]
         value, problems = parse("\n".join(lines), "f")
-        assert value is None
         assert problems[-1].code == "yaml_large"
-        assert len(problems) < 80
+        assert value is None
 
     def test_an_alias_inside_of_its_own_anchor_stands_for_nothing(self) -> None:
         assert parse("a: &a [*a]\n", "f")[0] == {"a": [None]}
@@ -404,6 +403,31 @@ class TestReferences:
         file.write_text(whole(f"- {LEVEL}", device="template: pump"))
         (problem,) = inspect(file)[1]
         assert (problem.file, problem.line) == (str(template), 5)
+
+    def test_a_mistake_in_a_parameter_is_shown_at_the_device_that_gives_it(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "templates").mkdir()
+        (tmp_path / "templates/pump.yaml").write_text(
+            "version: 1\ntitle: a pump\ndriver: modbus\n"
+            'source: {manual: M1, revision: "2", page: "3"}\n'
+            "parameters: {first: {default: 1}, low: {default: 0}}\n"
+            'tags: [{name: a, address: "holding/{first}", type: int16, range: ["{low}", 9]}]\n'
+        )
+        file = tmp_path / "gateway.yaml"
+        more = "      - {name: plc%d, unit: 2, template: pump, parameters: %s}\n"
+        file.write_text(
+            whole(f"- {LEVEL}", device="template: pump\nparameters: {first: 70000}")
+            + more % (2, "{low: abc, first: -1}")
+            + more % (3, "{low: 9, first: [1]}")
+        )
+        found = [(Path(p.file).name, p.line, p.code) for p in inspect(file)[1]]
+        assert found == [
+            ("gateway.yaml", 13, "modbus_address_range"),
+            ("gateway.yaml", 16, "not_a_number"),
+            ("gateway.yaml", 16, "modbus_address"),
+            ("gateway.yaml", 17, "not_text"),
+        ]
 
     def test_a_template_cannot_be_fetched_from_elsewhere(self) -> None:
         assert codes_in(whole(f"- {LEVEL}", device="template: ../../etc/passwd")) == [

@@ -15,7 +15,7 @@ Source: YAML 1.2.2, 10.3.2 (tag resolution of the core schema).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -71,12 +71,14 @@ Span: TypeAlias = tuple[int, int, int, int]
 class Map(dict[Any, Any]):
     """A mapping, and where each of its keys and values stands."""
 
-    __slots__ = ("column", "file", "line", "spans")
+    __slots__ = ("column", "file", "line", "origins", "spans")
 
     def __init__(self, file: str, line: int, column: int) -> None:
         super().__init__()
         self.file, self.line, self.column = file, line, column
         self.spans: dict[Any, Span] = {}
+        self.origins: Mapping[Any, Place] = {}
+        """Values that come from elsewhere, and where they are written."""
 
     def key_place(self, key: object) -> Place:
         """Where ``key`` is written; where the mapping begins when it is not."""
@@ -85,13 +87,15 @@ class Map(dict[Any, Any]):
 
     def value_place(self, key: object) -> Place:
         """Where the value of ``key`` begins; where the mapping begins without it."""
+        if key in self.origins:
+            return self.origins[key]
         _, _, line, column = self.spans.get(key, (0, 0, self.line, self.column))
         return Place(self.file, line + 1, column + 1)
 
     def like(self) -> Map:
         """An empty mapping at the same places."""
         twin = Map(self.file, self.line, self.column)
-        twin.spans = self.spans
+        twin.spans, twin.origins = self.spans, self.origins
         return twin
 
     def without(self, *keys: object) -> Map:
@@ -104,15 +108,19 @@ class Map(dict[Any, Any]):
 class Seq(list[Any]):
     """A list, and where each of its items begins."""
 
-    __slots__ = ("column", "file", "line", "spans")
+    __slots__ = ("column", "file", "line", "origins", "spans")
 
     def __init__(self, file: str, line: int, column: int) -> None:
         super().__init__()
         self.file, self.line, self.column = file, line, column
         self.spans: list[tuple[int, int]] = []
+        self.origins: Mapping[int, Place] = {}
+        """Items that come from elsewhere, and where they are written."""
 
     def item_place(self, position: int) -> Place:
         """Where an item begins; where the list begins when there is no such item."""
+        if position in self.origins:
+            return self.origins[position]
         known = position < len(self.spans)
         line, column = self.spans[position] if known else (self.line, self.column)
         return Place(self.file, line + 1, column + 1)
@@ -120,7 +128,7 @@ class Seq(list[Any]):
     def like(self) -> Seq:
         """An empty list at the same places."""
         twin = Seq(self.file, self.line, self.column)
-        twin.spans = self.spans
+        twin.spans, twin.origins = self.spans, self.origins
         return twin
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.loader import inspect
-from tests.mistakes import MAIN, MISTAKES, Found, Mistake, spoilt, told, written
+from tests.configuration.mistakes import MAIN, MISTAKES, Found, Mistake, spoilt, told, written
 
 
 def not_told_and_not_made(

@@ -383,6 +383,25 @@ MISTAKES: tuple[Mistake, ...] = (
     _unknown(f"{PRESSURE}.scale.colour"),
     _unknown(f"{OPC}.security.colour"),
     _unknown(f"{MORE}/mqtt", "misplaced_key"),
+    # --- misspelt keys on which others depend ---
+    Mistake(
+        {f"{LEVEL}.range": None, f"{LEVEL}.rnage": "[0, 10]"}, "unknown_key", f"!{LEVEL}.rnage"
+    ),
+    Mistake(
+        {f"{MQTT}.insecrue": "true", f"{MQTT}.urls.0": "mqtt://a.example"},
+        "unknown_key",
+        f"!{MQTT}.insecrue",
+        frozenset({f"{MQTT}.urls.1"}),
+    ),
+    Mistake(
+        {
+            f"{DEVICE}.addressing": None,
+            f"{DEVICE}.adressing": "modicon",
+            f"{LEVEL}.address": "40101",
+        },
+        "unknown_key",
+        f"!{DEVICE}.adressing",
+    ),
     # --- keys that are wrong together ---
     _together(MQTT, {"urls.0": "mqtt://a.example"}, "insecure_url", "urls.0", "insecure"),
     _together(MQTT, {"urls.1": "mqtt://b.example"}, "insecure_url", "urls.1", "insecure"),
