@@ -44,7 +44,9 @@ class Secret(Model):
             return Path(self.file)
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         if not folder:
-            raise ConfigError(f"credential {self.credential}: CREDENTIALS_DIRECTORY is not set")
+            raise ConfigError(
+                f"credential {self.credential}: CREDENTIALS_DIRECTORY is not set"
+            ).in_words("secret_no_credentials", name=self.credential)
         return Path(folder, self.credential or "")
 
     def read(self) -> str:
@@ -57,7 +59,9 @@ class Secret(Model):
         try:
             return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"secret {path}: {error}") from error
+            raise ConfigError(f"secret {path}: {error}").in_words(
+                "secret_unreadable", file=path, reason=error
+            ) from error
 
 
 SecretRef: TypeAlias = Annotated[Secret, BeforeValidator(_no_inline_secret)]
