@@ -35,7 +35,7 @@ def wrong(code: str, *at: str | int, **fields: object) -> PydanticCustomError:
 
     at: leads from the validated object to the key at fault; empty means the object itself.
     """
-    return PydanticCustomError(code, "see gateway/messages.py", {**fields, "at": at})
+    return PydanticCustomError(code, "see `gateway.messages`", {**fields, "at": at})
 
 
 def seconds(written: object) -> float:
