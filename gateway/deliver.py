@@ -176,8 +176,6 @@ class Delivery:
     def reasons(self) -> list[str]:
         """Why delivery is not in order, in words for the ``status`` topic."""
         found = [] if self.online else ["broker_unreachable"]
-        if not self.online and self._lost.why is not None and self._lost.why.code:
-            found.append(self._lost.why.code)
         if self._clock.monotonic() < self._conflict_until_s:
             found.append("client_id_conflict")
         if self._topics_refused:

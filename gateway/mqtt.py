@@ -48,8 +48,6 @@ TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
 _HOUSEKEEPING_S: Final = 1.0
 _NO_LIMIT: Final = 65_535
-_DATED: Final = {9: "broker_certificate_early", 10: "broker_certificate_expired"}
-"""X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED (openssl x509_vfy.h)."""
 _DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -283,13 +281,6 @@ async def _in_daemon_thread(call: Callable[[], None]) -> None:
     await done
 
 
-def _unreached(url: str, error: OSError | ValueError) -> BrokerDownError:
-    """Why nobody answers at ``url``, or nobody we trust; in words where the clock decides."""
-    told = BrokerDownError(f"{url}: {error}")
-    code = _DATED.get(getattr(error, "verify_code", 0))
-    return told if code is None else told.in_words(code, url=url)
-
-
 class _Pipe:
     """One paho client, from connect to close; what it hears is a list of events."""
 
@@ -330,7 +321,9 @@ class _Pipe:
         except (OSError, ValueError) as error:
             if context is not None and context.made is not None:
                 context.made.close()
-            raise _unreached(self._url, error) from error
+            raise BrokerDownError(f"{self._url}: {error}").in_words(
+                "broker_down", url=self._url, reason=error
+            ) from error
 
     def abandon(self) -> None:
         """Nobody waits for `connect` any more: close what it opened, or will open."""
@@ -453,10 +446,10 @@ class _Pipe:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
 
-    def _end(self, reason: int | None, text: str) -> None:
+    def _end(self, reason: int | None, text: str, error: Exception | None = None) -> None:
         if not self._ended:
             self._ended = True
-            self._heard.append(Lost(reason, f"{self._url}: {text}"))
+            self._heard.append(Lost(reason, f"{self._url}: {text}", error))
         self._woken.set()
 
     def _on_connect(
@@ -503,7 +496,11 @@ class _Pipe:
         """End at a refusal: nothing would ever come, and nobody would know why."""
         for reason in reasons:
             if reason.is_failure:
-                self._end(reason.value, f"subscription refused: {reason}")
+                what = f"subscription refused: {reason}"
+                error = BrokerDownError(what).in_words(
+                    "broker_no_subscription", reason=f"0x{reason.value:02x}"
+                )
+                self._end(reason.value, what, error)
 
     def _on_message(self, client: Client, data: object, message: MQTTMessage) -> None:
         self._heard.append(Received(message.topic, bytes(message.payload)))

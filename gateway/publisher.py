@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from gateway.errors import GatewayError
-
 
 @dataclass(frozen=True, slots=True)
 class Connected:
@@ -42,8 +40,9 @@ class Lost:
     reason: int | None
     """Reason code of CONNACK or DISCONNECT, if the broker gave one."""
     text: str
-    why: GatewayError | None = None
-    """The same for people, where the catalogue has words for it."""
+    """For logs."""
+    error: Exception | None = None
+    """What is told to people, where ``reason`` does not say it all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ async def test_a_certificate_that_is_not_valid_yet_is_not_trusted_until_the_cloc
     agent = faked(broker=broker, tls=f", tls: {{ca: {tmp_path}/tls/ca.pem}}")
     agent.set_clock(NEVER_SYNCED_S["1970"])
     agent.start()
-    await agent.says("broker_certificate_early")
+    await agent.says("not yet valid")
     assert not broker.connections
     agent.set_clock(0)
     await agent.synchronise(platform, bound_ms=200)
