@@ -655,8 +655,8 @@ CLI: Final[dict[str, tuple[str, str]]] = {
     "finding_unreadable": ("{stream}: unreadable: {reason}", "{stream}：无法解析：{reason}"),
     # --- run and reload ---
     "config_needs_restart": (
-        "{keys} cannot change while the gateway runs; restart it, or take the change back",
-        "{keys} 不能在运行中更改；请重启网关，或撤销该更改",
+        "{key} cannot change while the gateway runs; restart it, or take the change back",
+        "{key} 不能在运行中更改；请重启网关，或撤销该更改",
     ),
     "config_kept": (
         "new configuration not applied, the one before runs on: {first}",

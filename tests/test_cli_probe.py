@@ -18,6 +18,7 @@ from gateway.loader import load
 from gateway.model import Scalar, Tag
 from tests import cli_stage
 from tests.cli_stage import Ended, device, modbus_link, running, tidegate, write_site
+from tests.patience import PATIENCE_S
 
 TK101 = device(
     "tk101",
@@ -213,7 +214,7 @@ async def test_ctrl_c_ends_in_order_and_shows_what_had_come(tmp_path: Path) -> N
     async with await serve(link, draft.tags, seven, faults, on_reply=on_reply) as server:
         patient = modbus_link(server.port, *links).replace("200ms", "25s")
         async with running("probe", "-c", write_site(tmp_path, patient)) as process:
-            async with asyncio.timeout(cli_stage.LIMIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await asked.wait()
             process.send_signal(signal.SIGINT)
             ended = await cli_stage.end(process)

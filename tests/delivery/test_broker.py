@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.simulation import packets
 from gateway.simulation.broker import Broker
 from tests.delivery.site import broker_with
+from tests.patience import PATIENCE_S
 
 
 class RawClient:
@@ -30,7 +31,7 @@ class RawClient:
     async def receive(self) -> tuple[int, bytes]:
         """Kind and body of the next packet; kind 0 when the connection has ended."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 head = (await self._reader.readexactly(1))[0]
                 length = shift = 0
                 while True:
