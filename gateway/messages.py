@@ -796,7 +796,9 @@ DEMO: Final[dict[str, tuple[str, str]]] = {
     "demo_backlog": ("waiting on disk: {records} records", "磁盘待发：{records} 条记录"),
     "demo_delivered": ("delivered: {readings} readings", "已送达：{readings} 个读数"),
     "demo_alarms": ("active alarms: {count}", "活动报警：{count}"),
-    "demo_overtook": ("ahead of {readings} older readings", "先于 {readings} 个更早的读数"),
+    "demo_lag": ("newest data {seconds} s old", "最新数据 {seconds} 秒前"),
+    "demo_took": ("here after {seconds} s", "{seconds} 秒后到达"),
+    "demo_overtook": ("{readings} older readings behind it", "先于 {readings} 个更早的读数"),
     "demo_keys": (
         "b broker off/on   f freeze tk101   d delay gas-panel   s silence tk102   q quit",
         "b 代理 停/启   f 冻结 tk101   d 延迟 gas-panel   s 静默 tk102   q 退出",
