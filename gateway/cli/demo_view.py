@@ -27,7 +27,7 @@ def view(stage: Stage, log: Log, lang: str) -> RenderableType:
         _devices(stage, lang),
         _way(stage, lang),
         *(_alarm_line(alarmed, lang) for alarmed in _newest(stage.platform.alarms)),
-        *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage)),
+        *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage, lang)),
         *(_log_line(line) for line in log.lines),
         Text(text("demo_keys", lang), style="dim"),
     )
@@ -105,10 +105,9 @@ def _newest(alarms: Iterable[Alarmed]) -> list[Alarmed]:
 def _alarm_line(alarmed: Alarmed, lang: str) -> Text:
     """What happened to which alarm, and how much older data came behind it."""
     alarm = alarmed.alarm
-    words = (
-        f"  alarm  {alarmed.device}  {alarm.tag} {alarm.level} {alarm.state}"
-        f"  {_short(alarm.value)} ({_short(alarm.limit)}) {alarm.unit}  {alarmed.time[11:23]}"
-    )
+    what = f"{alarmed.device}  {alarm.tag} {alarm.level} {alarm.state}"
+    value = f"{_short(alarm.value)} ({_short(alarm.limit)}) {alarm.unit}"
+    words = f"  {text('demo_alarm', lang)}  {what}  {value}  {alarmed.time[11:23]}"
     words += "  " + text("demo_took", lang, seconds=f"{alarmed.took_s:.1f}")
     if alarmed.overtook:
         words += "  " + text("demo_overtook", lang, readings=alarmed.overtook)
@@ -116,11 +115,13 @@ def _alarm_line(alarmed: Alarmed, lang: str) -> Text:
     return Text(words, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _gap_lines(stage: Stage) -> list[str]:
-    return [_gap_line(device, gap) for device, gap in list(stage.platform.gaps)[-4:]]
+def _gap_lines(stage: Stage, lang: str) -> list[str]:
+    return [_gap_line(device, gap, lang) for device, gap in list(stage.platform.gaps)[-4:]]
 
 
-def _gap_line(device: str, gap: wire.Gap) -> str:
+def _gap_line(device: str, gap: wire.Gap, lang: str) -> str:
     end = "…" if gap.to is None else gap.to[11:19]
     count = "" if gap.count is None else gap.count
-    return f"gap  {device}  {gap.cause}  {gap.from_[11:19]} – {end}  {count}"
+    return (
+        f"{text('demo_gap', lang)}  {device}  {gap.cause}  {gap.from_[11:19]} – {end}  {count}"
+    )
