@@ -8,7 +8,7 @@ stream as soon as it takes records again; gap records themselves wait and are ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from gateway.clock import Clock
 from gateway.coverage import Before, Coverage
 from gateway.epochs import Anchor, Epoch, Turn
 from gateway.errors import JournalError
-from gateway.journal import Journal
+from gateway.journal import ENDED, Journal
 from gateway.model import Batch, Block, Cause, Event, Gap, Lane, Quality, Scalar
 from gateway.record import Encoder
 from gateway.rules import ImageRule, SubscribedRule
@@ -106,11 +106,15 @@ class Intake:
         self.lost_total = 0
 
     def start(self) -> None:
-        """Say in the gateway's own stream how long it was not running."""
+        """Say how long the gateway was not running, also of devices that went meanwhile."""
+        now_ns = self._now_ns()
+        for name, ended in list(self._went_meanwhile()):
+            stream = self._streams[name] = _Stream(Lane.DATA, name)
+            for gap in Coverage(name, (), self._gap_id, ended, now_ns).end(now_ns):
+                self._write_gap(stream, gap)
         before = self._before(Lane.META, GATEWAY_STREAM)
         if before is None:
             return
-        now_ns = self._now_ns()
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         after = before.incarnation, before.seq
@@ -118,6 +122,14 @@ class Intake:
         self._write_gap(self._meta, gap)
         if before.torn is not None:
             self._write_gap(self._meta, before.torn)
+
+    def _went_meanwhile(self) -> Iterator[tuple[str, Before]]:
+        """The devices that were watched before, and that nobody is to watch any more."""
+        for lane, name in self._journal.recovered.streams:
+            if lane is Lane.DATA and name not in self._devices:
+                before = self._before(lane, name)
+                if before is not None and before.covered_to_ns != ENDED:
+                    yield name, before
 
     def change(
         self,
@@ -240,8 +252,13 @@ class Intake:
                     self.alarms.readings(Batch(block, now_ns, values, quality))
 
     def mark(self) -> None:
-        """Keep in the journal how far each stream has been watched."""
-        self._journal.mark(self.covered())
+        """Keep in the journal how far each stream has been watched, and which have ended."""
+        ended = {
+            (Lane.DATA, name): ENDED
+            for name, stream in self._streams.items()
+            if name not in self._devices and stream.is_whole
+        }
+        self._journal.mark(self.covered() | ended)
 
     def finish(self) -> None:
         """Write what nobody will have another occasion to write; the links have ended."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Lane
 from gateway.pace import LEAST_READINGS_S, SAMPLE_S, START_S, Pace
-from tests.delivery.plant import MemoryJournal, StillClock, block, until
+from tests.delivery.plant import MemoryJournal, StillClock, block
 from tests.delivery.site import Platform, broker_with, delivering
+from tests.patience import until
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.01, 2.0), st.integers(1, 5000)), min_size=5, max_size=60),
     st.floats(1, 20),
