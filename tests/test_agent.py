@@ -16,6 +16,7 @@ from gateway.dialects import wire
 from gateway.errors import JournalError
 from gateway.loader import from_text
 from gateway.simulation.broker import Broker
+from tests.delivery.schema import parsed
 
 SITE = """
 version: 1
@@ -45,7 +46,7 @@ class Platform:
 
     def _receive(self, topic: str, payload: bytes) -> None:
         self.topics.append(topic)
-        message = wire.parse(topic, payload)
+        message = parsed(topic, payload)
         if isinstance(message, wire.LaneMessage):
             self.lane.append(message)
         else:

@@ -10,14 +10,9 @@ format is taken from its code: `evidence` reads the messages as wire.md states t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from typing import NamedTuple
 
 from tests.faults.coverage import check_coverage, check_fresh, check_gaps
 from tests.faults.evidence import LANES, Evidence, Record, Stream, Violation
@@ -25,10 +20,11 @@ from tests.faults.facts import Facts, Sample
 from tests.faults.site import Site
 from tests.faults.truth import check_truth
 from tests.faults.wirelog import What, Wire
+from tests.wire_form import form_errors
 
-SCHEMA = Path(__file__).parents[2] / "config" / "wire.schema.json"
 _NOT_RUNNING = ("not_running_clean", "not_running_unclean")
-_SAMPLED = 200
+
+
 DEFINITION = {
     **dict.fromkeys(LANES, "LaneMessage"),
     "status": "Status",
@@ -116,26 +112,11 @@ def judge(
     return Verdict(found, counts)
 
 
-def check_schema(evidence: Evidence, schema: Path = SCHEMA) -> Iterator[Violation]:
-    """Messages have the published form; a sample of each kind, long ones cut short."""
-    document = json.loads(schema.read_text())
-    kinds: dict[str, list[dict[str, Any]]] = {}
+def check_schema(evidence: Evidence) -> Iterator[Violation]:
+    """Every message has the published form."""
     for kind, content in evidence.messages:
-        kinds.setdefault(kind, []).append(content)
-    for kind, contents in kinds.items():
-        definition = f"#/$defs/{DEFINITION[kind]}"
-        validator = Draft202012Validator({**document, "oneOf": [{"$ref": definition}]})
-        for content in contents[:: len(contents) // _SAMPLED + 1]:
-            error = best_match(validator.iter_errors(_cut(content)))
-            if error is not None:
-                yield Violation("wire", f"{kind}: {error.json_path}: {error.message[:300]}")
-
-
-def _cut(content: dict[str, Any]) -> dict[str, Any]:
-    """A message with its first few records only; validating thousands says nothing more."""
-    if "records" not in content:
-        return content
-    return {**content, "records": content["records"][:5]}
+        for error in form_errors(DEFINITION[kind], content):
+            yield Violation("wire", f"{kind}: {error}")
 
 
 def delivered_to(records: dict[int, Record]) -> tuple[int, set[int]]:

@@ -328,3 +328,11 @@ def test_a_number_that_is_not_json_is_named() -> None:
 
 def test_a_trouble_of_the_run_itself_is_a_violation() -> None:
     assert broken_by(lambda story: story.facts.notes.append("exit status 1")) == ["run"]
+
+
+def test_one_wrong_value_in_the_last_record_of_the_last_message_breaks_the_form() -> None:
+    def nest(story: Story) -> None:
+        last = story.messages[-1]["records"][-1]
+        last["values"]["h0003"] = [last["values"]["h0003"]]
+
+    assert "wire" in broken_by(nest)

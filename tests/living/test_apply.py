@@ -24,6 +24,7 @@ from gateway.loader import inspect
 from gateway.simulation import packets
 from gateway.simulation.broker import Broker
 from tests.cli_stage import end, start, tidegate
+from tests.delivery.schema import parsed
 
 READ_CONNECT = packets.read_connect
 PUMP = "{name: pump, tags: [{name: flow, address: sine/60, range: [0, 12]}]}"
@@ -44,7 +45,7 @@ class Platform:
 
     def _receive(self, topic: str, payload: bytes) -> None:
         self.topics.append((topic, payload))
-        message = wire.parse(topic, payload) if payload else None
+        message = parsed(topic, payload) if payload else None
         if isinstance(message, wire.LaneMessage):
             self.lane.append(message)
         if isinstance(message, wire.Status):
