@@ -5,6 +5,7 @@ format is taken from its code: `evidence` reads the messages as wire.md states t
 
     truth      I1 (from the wire) · I3 · I4 · I7
     coverage   I2 · I8 · I9
+    annunciation  all of the alarm lane
     here       I1 (from journal and heads) · I5 · I6 · I10 · I11 · the form of messages
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tests.faults.annunciation import check_alarms
 from tests.faults.coverage import check_coverage, check_fresh, check_gaps
 from tests.faults.evidence import LANES, Evidence, Record, Stream, Violation
 from tests.faults.facts import Facts, Sample
@@ -93,6 +95,7 @@ def judge(
     found += check_heads(evidence)
     found += check_truth(site, wires, evidence, facts)
     found += check_coverage(site, wires, evidence, facts)
+    found += check_alarms(site, wires, evidence, facts)
     found += check_once(evidence)
     found += check_order(evidence)
     found += check_chain(evidence)
@@ -106,6 +109,7 @@ def judge(
         "replies": sum(wire.what is What.REPLY for wire in wires),
         "readings": evidence.readings,
         "records": sum(map(len, evidence.records.values())),
+        "alarms": sum(len(records) for _, records in evidence.of_lane("alarm")),
         "duplicates": evidence.duplicates,
         "incarnations": len({stream.incarnation for stream in evidence.records}),
     }
