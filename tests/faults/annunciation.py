@@ -6,7 +6,6 @@ above the limit, so the readings that arrived say which changes must have been a
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -19,8 +18,6 @@ from tests.faults.wirelog import Wire
 
 KILLED_NS = 1_000_000_000
 """A change so soon before a kill may be announced by the next life, or be undone by then."""
-SAME_POLL_NS = 1_000
-"""Civil times carry microseconds."""
 
 
 class Change(NamedTuple):
@@ -29,7 +26,8 @@ class Change(NamedTuple):
     device: str
     tag: str
     state: str
-    time_ns: int
+    mono_ns: int
+    """When its reading arrived at the gateway."""
 
 
 def check_alarms(
@@ -116,10 +114,9 @@ def _check_missed(site: Site, evidence: Evidence, facts: Facts) -> Iterator[Viol
             if stream.device != device or _is_lossy(evidence, stream):
                 continue
             for change in _crossings(site, stream, records):
-                at_ns = change.time_ns - facts.offset_ns
-                if any(kill - KILLED_NS <= at_ns <= kill for kill in kills):
+                if any(kill - KILLED_NS <= change.mono_ns <= kill for kill in kills):
                     continue
-                if not _is_near(said.get(change[:3], []), change.time_ns):
+                if change.mono_ns not in said.get(change[:3], ()):
                     text = f"{device}/{change.tag} became {change.state}, and no record says so"
                     yield Violation("I1", f"alarm {text}")
 
@@ -130,22 +127,15 @@ def _is_lossy(evidence: Evidence, stream: Stream) -> bool:
     return any("seqs" in r.raw.get("gap", {}) for r in alarms.values())
 
 
-def _announced(evidence: Evidence) -> dict[tuple[str, ...], list[int]]:
-    said: dict[tuple[str, ...], list[int]] = {}
+def _announced(evidence: Evidence) -> dict[tuple[str, ...], set[int]]:
+    said: dict[tuple[str, ...], set[int]] = {}
     for stream, records in evidence.of_lane("alarm"):
         for record in records.values():
             if "alarm" in record.raw:
                 alarm = record.raw["alarm"]
                 key = (stream.device, alarm["tag"], alarm["state"])
-                said.setdefault(key, []).append(record.time_ns)
-    for times in said.values():
-        times.sort()
+                said.setdefault(key, set()).add(_reply_ns(record))
     return said
-
-
-def _is_near(times: list[int], time_ns: int) -> bool:
-    at = bisect_left(times, time_ns - SAME_POLL_NS)
-    return at < len(times) and times[at] <= time_ns + SAME_POLL_NS
 
 
 def _crossings(site: Site, stream: Stream, records: dict[int, Record]) -> Iterator[Change]:
@@ -164,7 +154,7 @@ def _crossings(site: Site, stream: Stream, records: dict[int, Record]) -> Iterat
             was, is_ = before.raw["values"][tag] > limit, after.raw["values"][tag] > limit
             if was != is_:
                 state = "active" if is_ else "cleared"
-                yield Change(stream.device, tag, state, after.time_ns)
+                yield Change(stream.device, tag, state, _reply_ns(after))
 
 
 def _reply_ns(record: Record) -> int:

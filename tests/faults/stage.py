@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +22,7 @@ from tests.faults.brokers import Loopback, Mosquitto
 from tests.faults.checker import Bounds, Key, Verdict, judge
 from tests.faults.child import Child, StageError, module
 from tests.faults.evidence import Evidence, take_apart
-from tests.faults.facts import Facts, Life, Sample
+from tests.faults.facts import Facts, Life, Sample, Step
 from tests.faults.journaldump import accepted_keys
 from tests.faults.site import Site
 
@@ -31,7 +32,7 @@ STOP_S = 5.0
 """How long the agent may take to end after SIGTERM."""
 SAMPLE_S = 0.25
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_STRACE = ("strace", "-D", "-f", "-qq", "-o", "/dev/null")
+_STRACE = ("strace", "-D", "-f", "-qq")
 """-D: the agent stays our child, and strace hangs on from the side."""
 
 
@@ -68,6 +69,11 @@ class Stage:
         self._children: list[Child | Mosquitto | Loopback] = []
         self._newest: dict[str, int] = {}
         self._accepted: set[Key] = set()
+        self.agent_env: dict[str, str] = {}
+        self.agent_prefix: list[str] = []
+        """A command that starts the agent, such as ``prlimit --nofile=32``."""
+        self.at_end = ExitStack()
+        """What the fault has to undo once every process has ended."""
 
     def _file(self, name: str) -> Path:
         return self.directory / {"yaml": "gateway.yaml"}.get(name, name)
@@ -93,14 +99,15 @@ class Stage:
         self.broker = self._broker_type(self.directory, self.receive_maximum)
         self._children.append(self.broker)
         self.relay = self._child(module("relay", "--to", self.broker.port), "relay.err")
-        relay_port = self.relay.answer()["port"]
+        self.relay_port = int(self.relay.answer()["port"])
         received = self._file("received.bin")
         options = ("--port", self.broker.port, "--root", self.site.root, "--log", received)
         self._child(module("recorder", *options), "recorder.err").answer()
         self._tail = recorder.Tail(received)
-        self._file("yaml").write_text(
-            self.site.yaml(plant_port=plant_port, broker_port=relay_port, journal=self.journal)
+        text = self.site.yaml(
+            plant_port=plant_port, broker_port=self.relay_port, journal=self.journal
         )
+        self._file("yaml").write_text(text)
         self.facts.offset_ns = time.time_ns() - time.monotonic_ns()
 
     def _usual_plant(self, log: Path) -> Sequence[str]:
@@ -125,15 +132,49 @@ class Stage:
             self._agent.kill()
         for child in reversed(self._children):
             child.close()
+        self.at_end.close()
 
-    def start(self, inject: str | None = None) -> None:
-        """Start the agent; ``inject``: a fault in its system calls, as strace(1) writes it."""
-        argv = self._agent_argv
+    def start(
+        self, inject: str | None = None, *, trace: tuple[Iterable[str], Path] | None = None
+    ) -> None:
+        """Start the agent.
+
+        inject: a fault in its system calls, as strace(1) writes it; trace: system calls to
+        be logged, with the paths behind their files, and where to.
+        """
+        argv = [*self.agent_prefix, *self._agent_argv]
         if inject is not None:
-            trace = f"trace={inject.partition(':')[0]}"
-            argv = [*_STRACE, "-e", trace, "-e", f"inject={inject}", *argv]
-        self._agent = Child(argv, self._file("agent.err"), talks=False)
+            calls = f"trace={inject.partition(':')[0]}"
+            argv = [*_STRACE, "-o", "/dev/null", "-e", calls, "-e", f"inject={inject}", *argv]
+        elif trace is not None:
+            calls = f"trace={','.join(trace[0])}"
+            argv = [*_STRACE, "-y", "-o", str(trace[1]), "-e", calls, *argv]
+        self._agent = Child(argv, self._file("agent.err"), talks=False, env=self.agent_env)
         self.facts.lives.append(Life(time.monotonic_ns()))
+
+    def refused_start(self, limit_s: float = 20.0) -> tuple[int | None, str]:
+        """Start a second agent over the same files: its exit status and what it said.
+
+        The status is None when it was still running at the end.
+        """
+        second = Child(self._agent_argv, self._file("second.err"), talks=False)
+        status = second.ends_within(limit_s)
+        second.kill()
+        return status, second.tail()
+
+    def offer_to_oom_killer(self) -> None:
+        """Make the agent the first that the kernel kills when its group has no memory left."""
+        Path(f"/proc/{self._running_agent().pid}/oom_score_adj").write_text("1000")
+
+    def freeze(self) -> None:
+        """SIGSTOP: from here on the agent does nothing; `lose_power` ends it."""
+        self.facts.lives[-1].ended_ns = time.monotonic_ns()
+        os.killpg(self._running_agent().pid, signal.SIGSTOP)
+
+    def lose_power(self) -> None:
+        """End a frozen agent; what its files hold now says nothing of what was durable."""
+        self._running_agent().kill()
+        self.facts.lives[-1].killed = True
 
     def until_dead(self, limit_s: float) -> bool:
         """Wait for the agent to be killed by what was injected; False when it lives on."""
@@ -162,11 +203,14 @@ class Stage:
         life.ended_ns, life.killed = time.monotonic_ns(), True
         self._accepted |= accepted_keys(self.journal)
 
-    def terminate(self) -> None:
-        """SIGTERM the agent; it owes exit 0 within 5 s."""
+    def terminate(self, *, signals: int = 1) -> None:
+        """SIGTERM the agent, so many times; it owes exit 0 within 5 s of the first."""
         agent = self._running_agent()
         life = self.facts.lives[-1]
         life.ended_ns = time.monotonic_ns()
+        for _ in range(signals - 1):
+            os.kill(agent.pid, signal.SIGTERM)
+            time.sleep(0.05)
         status = agent.terminate(STOP_S + 1)
         took_s = (time.monotonic_ns() - life.ended_ns) / 1e9
         if status != 0 or took_s > STOP_S:
@@ -200,6 +244,13 @@ class Stage:
             len(list((process / "fd").iterdir())),
             sum(map(_disk_bytes, self.journal.rglob("*"))),
         )
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Set the agent's civil clock so far ahead of this machine's; see `rigs.own_clock`."""
+        now_ns = time.time_ns() - time.monotonic_ns()
+        self._file("faketime.rc").write_text(f"{ahead_s:+.6f}\n")
+        step = Step(time.monotonic_ns(), now_ns + int(ahead_s * 1e9))
+        self.facts.steps.append(step)
 
     def fault(self, kind: str, **fields: object) -> None:
         """Have the plant misbehave; see `tests.faults.plant`."""

@@ -1,6 +1,6 @@
 """The faults that matter most, each for a few seconds, against the real agent.
 
-The whole table is in `tests.faults.acts`; `python -m tests.faults.run` runs it at length.
+The whole table is in `tests.faults.catalogue`; `make faults` runs it at length.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.acts import FAULTS
 from tests.faults.brokers import Loopback
+from tests.faults.catalogue import FAULTS
 from tests.faults.run import perform
 
 SECONDS = {

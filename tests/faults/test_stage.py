@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults.acts import FAULTS
 from tests.faults.brokers import Loopback
+from tests.faults.catalogue import FAULTS
 from tests.faults.child import module
 from tests.faults.run import Row, perform
 

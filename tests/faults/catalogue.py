@@ -1,0 +1,162 @@
+"""Every fault a run can inject, by name; the letters are those of the fault list."""
+
+from __future__ import annotations
+
+from tests.faults import acts, machine, storage
+from tests.faults.brokers import Loopback, Mosquitto
+from tests.faults.fault import (
+    ALARMS,
+    CORRUPT,
+    DOWN,
+    FLOOD,
+    LIARS,
+    QUARANTINED,
+    REFUSED,
+    REJECTED,
+    SMALL,
+    UNANSWERED,
+    WIDE,
+    Fault,
+)
+
+_CLEAN = frozenset({"not_running_clean"})
+_EVICTED = frozenset({"journal_evicted"})
+_FAILED = frozenset({"storage_failed"})
+_LATE = frozenset({"poll_overrun"})
+_FULL = _EVICTED | _LATE
+
+_BROKER = (
+    Fault("M1", "the broker is away", acts.broker_away),
+    Fault("flaps", "the broker comes and goes", acts.broker_flaps),
+    Fault("A1", "the broker comes and goes while alarms come and go", acts.broker_flaps,
+          site=ALARMS),
+    Fault("M2", "half-open connection: the relay passes nothing on", acts.broker_half_open,
+          seconds=12),
+    Fault("M2n", "half-open connection: nft drops every packet both ways",
+          machine.lossy_network("drop"), requires=("network",), seconds=50, drain_s=90),
+    Fault("restart", "mosquitto is restarted in order", acts.mosquitto_restarts,
+          broker=Mosquitto, requires=("mosquitto",)),
+    Fault("M3", "PUBACKs lost, late, twice, foreign, out of order", acts.bad_acknowledgements,
+          broker=Loopback, seconds=15, drain_s=60),
+    Fault("M4", "Receive Maximum 2 with a backlog", acts.small_window, broker=Loopback,
+          receive_maximum=2),
+    Fault("M5", "temporary refusals of one topic", acts.refusals, broker=Loopback, seconds=6,
+          drain_s=60),
+    Fault("M5q", "one topic is refused for its own sake", acts.refusal_for_good, QUARANTINED,
+          QUARANTINED, broker=Loopback, seconds=6, drain_s=60),
+    Fault("M9", "another client takes the gateway's name once a second", machine.taken_over,
+          seconds=40, drain_s=120),
+    Fault("M10", "a record on which the broker disconnects", acts.poison, QUARANTINED,
+          QUARANTINED, broker=Loopback, seconds=5, drain_s=270),
+    Fault("M14", "nft drops 20 % of the packets", requires=("network",), seconds=15, drain_s=60,
+          act=machine.lossy_network("numgen random mod 100 < 20 drop")),
+    Fault("M14r", "nft resets the connection, again and again", requires=("network",),
+          act=machine.lossy_network("limit rate 1/second reject with tcp reset"),
+          seconds=12, drain_s=60),
+    Fault("M14s", "tc lets 10 KB/s through", machine.slow_network, requires=("network",),
+          seconds=15, drain_s=60),
+    Fault("M14h", "packets above 1000 bytes vanish, as in an MTU black hole",
+          machine.lossy_network("meta length > 1000 drop"), requires=("network",), seconds=15,
+          drain_s=90),
+    Fault("M17", "CONNACK says bad credentials", machine.bad_credentials, broker=Loopback,
+          seconds=20, drain_s=90),
+)  # fmt: skip
+
+_STORAGE = (
+    Fault("S1", "kill -9 at random moments, online", acts.kill_online, DOWN, DOWN),
+    Fault("A2", "kill -9 at random moments while alarms come and go", acts.kill_online, DOWN,
+          DOWN, ALARMS),
+    Fault("S2", "kill -9 at a random write, sync, open, rename, unlink", storage.kill_at_calls,
+          DOWN, DOWN, seconds=10, requires=("strace",)),
+    Fault("S2e", "kill -9 at every write, sync, open, rename, unlink of a start and 3 s",
+          storage.kill_at_every_call, DOWN, DOWN, seconds=900, requires=("strace",)),
+    Fault("S3", "kill -9 offline and while catching up", acts.kill_offline, DOWN, DOWN),
+    Fault("S4", "power cut on ext4: the image as the disk had it", machine.power_cut, DOWN,
+          DOWN, SMALL, prepare=machine.on_ext4, requires=("loop",), seconds=12),
+    Fault("S4c", "the same with fdatasync taken away (control)",
+          machine.power_cut_without_sync, DOWN, frozenset(), SMALL, prepare=machine.on_ext4,
+          requires=("loop", "strace"), must_break=frozenset({"I1", "I2"})),
+    Fault("S5", "power cut on vfat", machine.power_cut, DOWN, DOWN, SMALL,
+          prepare=machine.on_vfat, requires=("loop",), seconds=12),
+    Fault("S5c", "the same with fdatasync taken away (control)",
+          machine.power_cut_without_sync, DOWN, frozenset(), SMALL, prepare=machine.on_vfat,
+          requires=("loop", "strace"), must_break=frozenset({"I1", "I2"})),
+    Fault("S7", "a bit flips in an unsettled record", storage.flipped_bits, DOWN | CORRUPT,
+          CORRUPT, seconds=4),
+    Fault("S8", "a segment with unsettled records is deleted", storage.deleted_segment,
+          DOWN | CORRUPT, CORRUPT, seconds=4),
+    Fault("S9", "the journal of an earlier stop is put back", machine.rolled_back, DOWN, _CLEAN,
+          excused=frozenset({"I8"})),
+    Fault("S10", "the broker is away for longer than the journal can hold", storage.full_pool,
+          _FULL, _EVICTED, WIDE, seconds=100, drain_s=120),
+    Fault("S11", "another process fills the file system", machine.disk_filled, site=SMALL,
+          prepare=machine.on_tmpfs, requires=("mount",), drain_s=60),
+    Fault("S12", "fdatasync fails once", storage.sync_fails_once, DOWN, requires=("strace",)),
+    Fault("S12x", "fdatasync fails for ever", storage.sync_fails_for_ever, DOWN | _FAILED,
+          requires=("strace",)),
+    Fault("S13", "writes fail with ENOSPC", storage.write_fails, DOWN, requires=("strace",)),
+    Fault("S13s", "writes are cut short", storage.write_is_short, DOWN, requires=("strace",)),
+    Fault("S14", "the file system turns read-only under the agent", machine.read_only,
+          DOWN | _FAILED, prepare=machine.on_ext4, site=SMALL, requires=("loop", "fsck.ext4")),
+    Fault("S14b", "the file system is read-only at the start", machine.read_only_at_start,
+          DOWN | _FAILED, prepare=machine.on_ext4, site=SMALL, requires=("loop",), seconds=4),
+    Fault("S15", "fdatasync takes 0.7 s", storage.slow_disk, DOWN, requires=("strace",)),
+    Fault("S15x", "fdatasync takes 30 s, once", storage.stuck_disk, DOWN | _FAILED | _LATE,
+          requires=("strace",), seconds=36, drain_s=60),
+    Fault("S16", "a second instance is started on the same journal", machine.second_instance,
+          seconds=4),
+    Fault("S16l", "the journal's directory is a symbolic link", machine.symbolic_link, DOWN,
+          seconds=3),
+)  # fmt: skip
+
+_PLANT = (
+    Fault("P1", "one unit of three is silent", acts.silent_unit, UNANSWERED, UNANSWERED),
+    Fault("P2", "replies after the timeout with transaction id 0", acts.late_reply, REJECTED,
+          REJECTED),
+    Fault("P4", "a liar of each kind beside one honest unit (P4, P5, P8)",
+          acts.hostile_answers, REJECTED, REJECTED, LIARS),
+    Fault("P6", "one address is refused", acts.refused_address, REFUSED, REFUSED),
+    Fault("P6x", "exceptions 4, 6, 11 of one unit", acts.exceptions, REFUSED, REFUSED),
+    Fault("P9", "the plant closes its port", acts.plant_away, UNANSWERED, UNANSWERED),
+    Fault("P10", "one unit answers slowly", acts.slow_plant, UNANSWERED),
+    Fault("frozen", "values stand still", acts.frozen_values),
+)  # fmt: skip
+
+_CLOCK = (
+    Fault("T1", "the clock is set back an hour, on an hour, back 10 s, on 2 s",
+          machine.clock_steps, prepare=machine.own_clock, requires=("faketime",), seconds=12),
+    Fault("T2", "a start in 1970, and the clock is set later", machine.first_set_later,
+          prepare=machine.in_1970, requires=("faketime",)),
+    Fault("T3", "a start in 2099, and the clock is set later", machine.first_set_later,
+          prepare=machine.in_2099, requires=("faketime",)),
+    Fault("T4", "the agent is paused", acts.paused, UNANSWERED, UNANSWERED),
+    Fault("T6", "TZ is America/New_York", acts.quiet, seconds=4,
+          prepare=machine.environment(TZ="America/New_York")),
+    Fault("T6g", "TZ is garbage", acts.quiet, seconds=4,
+          prepare=machine.environment(TZ="\x7f::/../\N{SNOWMAN}")),
+)  # fmt: skip
+
+_LIFE = (
+    Fault("quiet", "nothing", acts.quiet),
+    Fault("sigterm_in_outage", "SIGTERM while the broker is away", acts.terminate_in_outage,
+          DOWN, _CLEAN),
+    Fault("kill_in_outage", "kill -9 while the broker is away", acts.kill_in_outage, DOWN,
+          DOWN),
+    Fault("L4", "SIGTERM twice while the broker is away", machine.terminated_twice, DOWN,
+          _CLEAN),
+    Fault("L6", "256 MiB of memory and 25,000 values a second, the broker away",
+          storage.full_pool, _FULL, frozenset(), WIDE, requires=("memory",), seconds=40,
+          prepare=machine.little_memory, drain_s=120),
+    Fault("L7", "the OOM killer ends the agent", machine.out_of_memory, DOWN, DOWN,
+          requires=("memory",), prepare=machine.little_memory),
+    Fault("L8", "a tag in twenty changes its alarm at each poll", acts.broker_flaps, site=FLOOD,
+          drain_s=60),
+    Fault("L9", "no more than 32 files can be open", acts.broker_flaps,
+          prepare=machine.prefix("prlimit", "--nofile=32"), requires=("prlimit",)),
+    Fault("L10", "a tenth of a processor", machine.starved, UNANSWERED,
+          seconds=12),
+    Fault("L12", "kills, cuts and lies in random order", acts.nemesis, DOWN | REJECTED,
+          seconds=40, drain_s=60),
+)  # fmt: skip
+
+FAULTS = {fault.name: fault for fault in (*_LIFE, *_BROKER, *_STORAGE, *_PLANT, *_CLOCK)}
