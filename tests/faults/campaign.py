@@ -63,6 +63,7 @@ def run_fault(name: str, options: argparse.Namespace) -> Result:
     fault = FAULTS[name]
     reasons = [reason for rig in fault.requires if (reason := absent(rig))]
     if reasons:
+        print(f"{name:18} not run: {reasons[0]}", flush=True)
         return Result(name, f"not run: {reasons[0]}", "", None, 0.0)
     directory = Path(tempfile.mkdtemp(prefix=f"tidegate-{name}-"))
     row = perform(
@@ -133,11 +134,10 @@ def outcome_of(row: TableRow, results: dict[str, Result]) -> tuple[str, list[Res
         return f"not run: {row.absent}", []
     parts = [*row.faults, *row.tests]
     found = [results[name] for name in parts if name in results]
-    failed = [f"{result.name} {result.outcome}" for result in found if result.failed]
+    failed = [r for r in found if r.failed]
     if failed:
-        return "**failed** " + "; ".join(
-            part.partition("failed: ")[2] or part for part in failed
-        ), found
+        laws = (f"{_short(r.name)} {r.outcome.removeprefix('failed: ')}" for r in failed)
+        return f"**failed**: {'; '.join(laws)}", found
     for name in parts:
         result = results.get(name)
         if result is None:
@@ -221,10 +221,8 @@ def main() -> int:
         done.append(result)
     if options.table or not options.names:
         TABLE.write_text(table(read_results()))
-    kept, idle = (
-        sum(r.survived for r in done),
-        sum(not r.survived and not r.failed for r in done),
-    )
+    kept = sum(result.survived for result in done)
+    idle = len(done) - kept - sum(result.failed for result in done)
     print(f"{kept} of {len(done)} kept every law, {idle} were not run")
     return 1 if any(result.failed for result in done) else 0
 

@@ -15,7 +15,9 @@ from tests.faults.stage import Stage
 Act = Callable[[Stage, random.Random, float], None]
 
 SITE = Site()
-SMALL = Site(journal_mib=16)
+SLOW = Site(interval_s=1.0)
+"""Time enough for an agent that reads a file to know what time it is (libfaketime)."""
+SMALL = Site(journal_mib=32)
 """A journal whose pool is soon reserved in full."""
 ALARMS = Site(series=ALARMING)
 WIDE = Site(

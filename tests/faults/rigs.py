@@ -23,6 +23,7 @@ MEMORY = Path("/sys/fs/cgroup/memory")
 _FAKETIME = Path("/usr/lib")
 _CLONE_NEWNET = 0x40000000
 _LIMIT_S = 60
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _MIB = 1 << 20
 _MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "vfat": ("mkfs.vfat",)}
 
@@ -37,8 +38,10 @@ def run(*argv: object, ok: Container[int] = (0,)) -> str:
     Raises:
         RigError: It failed.
     """
-    words = [str(word) for word in argv]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_LIMIT_S)
+    words, env = [str(word) for word in argv], {**os.environ, "PATH": _PATH}
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, timeout=_LIMIT_S, env=env
+    )
     if done.returncode not in ok:
         raise RigError(f"{' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
@@ -52,7 +55,11 @@ def absent(rig: str) -> str | None:
             return _PROBES[rig]()
         except (RigError, OSError) as error:
             return str(error)
-    return None if shutil.which(rig) else f"{rig} is not installed"
+    return None if _found(rig) else f"{rig} is not installed"
+
+
+def _found(program: str) -> bool:
+    return shutil.which(program, path=_PATH) is not None
 
 
 def _mounts() -> None:
@@ -65,12 +72,12 @@ def _mounts() -> None:
 def _loops() -> str | None:
     _mounts()
     run("losetup", "--find")
-    missing = [name for name in ("mkfs.ext4", "mkfs.vfat") if not shutil.which(name)]
+    missing = [name for name in ("mkfs.ext4", "mkfs.vfat") if not _found(name)]
     return f"{missing[0]} is not installed" if missing else None
 
 
 def _network() -> str | None:
-    missing = [name for name in ("ip", "nft", "tc") if not shutil.which(name)]
+    missing = [name for name in ("ip", "nft", "tc") if not _found(name)]
     if missing:
         return f"{missing[0]} is not installed"
     with own_network():
@@ -118,12 +125,12 @@ def own_clock(stage: Stage, ahead_s: float) -> None:
 
 
 def small_disk(stage: Stage, size_mib: int) -> None:
-    """Put the journal on a tmpfs of this size."""
+    """Put the disk of the journal on a tmpfs of this size."""
     _mounted(stage, "mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "none")
 
 
 def image(stage: Stage, kind: str, size_mib: int) -> Path:
-    """Put the journal on a file system of this kind in a file; that file."""
+    """Put the disk of the journal on a file system of this kind in a file; that file."""
     file = stage.directory / "disk.img"
     with file.open("wb") as disk:
         disk.truncate(size_mib * _MIB)
@@ -133,12 +140,10 @@ def image(stage: Stage, kind: str, size_mib: int) -> Path:
 
 
 def mount_image(stage: Stage, file: Path, *options: str) -> None:
-    """Mount a file system that `image` made as the journal's directory."""
+    """Mount a file system that `image` made as the journal's disk."""
     kind = run("blkid", "-o", "value", "-s", "TYPE", file).strip()
     own = ("umask=0077",) if kind == "vfat" else ()
     _mounted(stage, "mount", "-o", ",".join(("loop", *own, *options)), file)
-    if kind == "ext4" and not options:
-        stage.journal.chmod(0o700)
 
 
 def until_quiet(file: Path) -> None:
@@ -159,13 +164,12 @@ def until_quiet(file: Path) -> None:
 
 def unmount(stage: Stage) -> None:
     """Take the journal's file system away."""
-    run("umount", stage.journal)
+    run("umount", stage.disk)
 
 
 def _mounted(stage: Stage, *mount: object) -> None:
-    stage.journal.mkdir(mode=0o700, exist_ok=True)
-    run(*mount, stage.journal)
-    stage.at_end.callback(_let_go, stage.journal)
+    run(*mount, stage.disk)
+    stage.at_end.callback(_let_go, stage.disk)
 
 
 def _let_go(directory: Path) -> None:

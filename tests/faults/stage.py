@@ -79,9 +79,14 @@ class Stage:
         return self.directory / {"yaml": "gateway.yaml"}.get(name, name)
 
     @property
+    def disk(self) -> Path:
+        """The directory on which a file system of its own may be mounted."""
+        return self._file("disk")
+
+    @property
     def journal(self) -> Path:
         """Where the agent keeps its journal."""
-        return self._file("journal")
+        return self.disk / "journal"
 
     def __enter__(self) -> Stage:
         """Start everything but the agent."""
@@ -93,6 +98,7 @@ class Stage:
         return self
 
     def _open(self) -> None:
+        self.disk.mkdir()
         log = self._file("wire.bin")
         self.plant = self._child(self._plant(log), "plant.err")
         plant_port = self.plant.answer()["port"]
