@@ -6,7 +6,8 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -180,6 +181,29 @@ def clock_steps(stage: Stage, rng: random.Random, seconds: float) -> None:
         ahead_s += step_s
         stage.set_clock(ahead_s)
     stage.wait(seconds / 5)
+    _expect_epochs(stage)
+
+
+def clock_back_while_paused(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    """Polls are missed over a step back: the time that was not watched is no less missing."""
+    stage.wait(seconds / 2)
+    stage.stop_agent()
+    time.sleep(3.2 * stage.site.interval_s)
+    stage.set_clock(-HOUR_S)
+    stage.resume_agent()
+    stage.wait(seconds / 2)
+
+
+def _expect_epochs(stage: Stage) -> None:
+    """Each step of the clock is announced by an event on the meta lane."""
+    lanes = stage.evidence().of_lane("meta")
+    events = [
+        r.raw["event"]["kind"] for _, rs in lanes for r in rs.values() if "event" in r.raw
+    ]
+    told = sum(kind.startswith("clock") for kind in events)
+    if told < len(stage.facts.steps):
+        text = f"{len(stage.facts.steps)} steps of the clock, {told} epochs were announced"
+        stage.facts.notes.append(text)
 
 
 def first_set_later(stage: Stage, _rng: random.Random, seconds: float) -> None:
@@ -187,6 +211,7 @@ def first_set_later(stage: Stage, _rng: random.Random, seconds: float) -> None:
     stage.wait(seconds / 2)
     stage.set_clock(0.0)
     stage.wait(seconds / 2)
+    _expect_epochs(stage)
 
 
 def in_1970(stage: Stage) -> None:
@@ -276,36 +301,40 @@ def bad_credentials(stage: Stage, _rng: random.Random, seconds: float) -> None:
     stage.facts.healed_ns.append(broker.command(do="well"))
 
 
+@contextmanager
+def _packets(*rules: str) -> Iterator[None]:
+    """Rules of nft(8) for every packet that is sent, until the end of the block."""
+    rigs.run("nft", "add table inet oracle")
+    rigs.run("nft", "add chain inet oracle out { type filter hook output priority 0; }")
+    for rule in rules:
+        rigs.run("nft", f"add rule inet oracle out {rule}")
+    yield
+    rigs.run("nft", "delete table inet oracle")
+
+
 def lossy_network(*rules: str) -> Callable[[Stage, random.Random, float], None]:
     """Rules of nft(8) for packets to the relay's port, for a while."""
 
     def act(stage: Stage, _rng: random.Random, seconds: float) -> None:
         stage.wait(2.0)
-        rigs.run("nft", "add table inet oracle")
-        hook = "{ type filter hook output priority 0; }"
-        rigs.run("nft", f"add chain inet oracle out {hook}")
-        for rule in rules:
-            for end in ("sport", "dport"):
-                rigs.run("nft", f"add rule inet oracle out tcp {end} {stage.relay_port} {rule}")
-        stage.wait(seconds)
-        rigs.run("nft", "delete table inet oracle")
+        ends = (f"tcp {end} {stage.relay_port}" for end in ("sport", "dport"))
+        with _packets(*(f"{end} {rule}" for end in ends for rule in rules)):
+            stage.wait(seconds)
         stage.facts.healed_ns.append(time.monotonic_ns())
 
     return act
 
 
 def slow_network(stage: Stage, _rng: random.Random, seconds: float) -> None:
-    """10 KB/s towards the broker (tc tbf), full speed towards the plant."""
+    """10 KB/s towards the broker, full speed towards the plant."""
     stage.wait(2.0)
     on = ("dev", "lo")
-    rigs.run("tc", "qdisc", "add", *on, "root", "handle", "1:", "prio")
-    shape = ("tbf", "rate", "80kbit", "burst", "70kb", "latency", "400ms")
-    rigs.run("tc", "qdisc", "add", *on, "parent", "1:3", "handle", "30:", *shape)
-    match = ("match", "ip", "dport", stage.relay_port, "0xffff", "flowid", "1:3")
-    rigs.run("tc", "filter", "add", *on, "protocol", "ip", "parent", "1:", "u32", *match)
-    rigs.run("tc", "filter", "add", *on, "protocol", "ip", "parent", "1:", "prio", "9",
-             "matchall", "flowid", "1:1")  # fmt: skip
-    stage.wait(seconds)
+    rigs.run("tc", "qdisc", "add", *on, "root", "handle", "1:", "htb", "default", "10")
+    for minor, rate in (("10", "10gbit"), ("20", "80kbit")):
+        own = ("parent", "1:", "classid", f"1:{minor}")
+        rigs.run("tc", "class", "add", *on, *own, "htb", "rate", rate, "quantum", "1500")
+    with _packets(f"tcp dport {stage.relay_port} meta priority set 1:20"):
+        stage.wait(seconds)
     rigs.run("tc", "qdisc", "del", *on, "root")
     stage.facts.healed_ns.append(time.monotonic_ns())
 

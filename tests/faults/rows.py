@@ -70,7 +70,7 @@ ROWS = (
                  f"{_JOURNAL}test_a_second_owner_is_refused",
                  f"{_JOURNAL}test_a_directory_open_to_others_is_refused")),
     TableRow("T1", "clock steps −1 h, +1 h, −10 s, +2 s", "no pause, no burst, no disorder",
-             ("T1",)),
+             ("T1", "T1p")),
     TableRow("T2", "a start in 1970, set later", "unsynced, then true times", ("T2",)),
     TableRow("T3", "a start in 2099; drift in holdover", "the bound grows", ("T3",), (
         "tests/living/test_clock_state.py::"

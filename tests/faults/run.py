@@ -15,6 +15,7 @@ from tests.faults.checker import Bounds, Verdict
 from tests.faults.child import StageError
 from tests.faults.evidence import Evidence, Violation
 from tests.faults.fault import Fault
+from tests.faults.peer import Peer
 from tests.faults.rigs import RigError, own_network
 from tests.faults.stage import Stage
 
@@ -56,14 +57,14 @@ def perform(
     seed: int,
     seconds: float | None = None,
     broker: type[Mosquitto] | type[Loopback] | None = None,
-    agent: Sequence[str] | None = None,
+    agent: Sequence[str] | Peer | None = None,
     plant: Callable[[Path], Sequence[str]] | None = None,
     bounds: Bounds | None = None,
 ) -> Row:
     """One run of one fault; the logs stay in ``directory``.
 
-    agent: the command line to judge instead of the installed agent; plant: the command
-    line of another plant, given where to log.
+    agent: the command line, or the peer, to judge instead of the installed agent; plant: the
+    command line of another plant, given where to log.
     """
     began = time.monotonic()
     kind = fault.broker or broker or (Mosquitto if is_installed() else Loopback)

@@ -24,6 +24,7 @@ from tests.faults.child import Child, StageError, module
 from tests.faults.evidence import Evidence, take_apart
 from tests.faults.facts import Facts, Life, Sample, Step
 from tests.faults.journaldump import accepted_keys
+from tests.faults.peer import Peer, judge_peer
 from tests.faults.site import Site
 
 LIVE_NS = 2_500_000_000
@@ -54,9 +55,12 @@ class Stage:
         *,
         broker: type[Mosquitto] | type[Loopback] = Mosquitto,
         plant: Callable[[Path], Sequence[str]] | None = None,
-        agent: Sequence[str] | None = None,
+        agent: Sequence[str] | Peer | None = None,
     ) -> None:
-        """plant, agent: command lines instead of the usual ones; a plant is told its log."""
+        """plant, agent: command lines instead of the usual ones; a plant is told its log.
+
+        agent: may also be a program that is not tidegate at all.
+        """
         self.site = site
         self.directory = directory
         self.facts = Facts()
@@ -64,7 +68,9 @@ class Stage:
         """What the broker will take at once; None: its own default."""
         self._broker_type = broker
         self._plant = plant or self._usual_plant
-        self._agent_argv = [*(agent or agent_command()), "run", "-c", str(self._file("yaml"))]
+        self._peer = agent if isinstance(agent, Peer) else None
+        command = agent_command() if agent is None or isinstance(agent, Peer) else agent
+        self._agent_argv = [*command, "run", "-c", str(self._file("yaml"))]
         self._agent: Child | None = None
         self._children: list[Child | Mosquitto | Loopback] = []
         self._newest: dict[str, int] = {}
@@ -77,6 +83,11 @@ class Stage:
 
     def _file(self, name: str) -> Path:
         return self.directory / {"yaml": "gateway.yaml"}.get(name, name)
+
+    @property
+    def root(self) -> str:
+        """The topic below which everything is recorded."""
+        return self.site.root if self._peer is None else self._peer.root
 
     @property
     def disk(self) -> Path:
@@ -107,13 +118,16 @@ class Stage:
         self.relay = self._child(module("relay", "--to", self.broker.port), "relay.err")
         self.relay_port = int(self.relay.answer()["port"])
         received = self._file("received.bin")
-        options = ("--port", self.broker.port, "--root", self.site.root, "--log", received)
+        options = ("--port", self.broker.port, "--root", self.root, "--log", received)
         self._child(module("recorder", *options), "recorder.err").answer()
         self._tail = recorder.Tail(received)
         text = self.site.yaml(
             plant_port=plant_port, broker_port=self.relay_port, journal=self.journal
         )
         self._file("yaml").write_text(text)
+        if self._peer is not None:
+            ports = (plant_port, self.relay_port)
+            self._agent_argv = [*self._peer.command(self.directory, self.site, *ports)]
         self.facts.offset_ns = time.time_ns() - time.monotonic_ns()
 
     def _usual_plant(self, log: Path) -> Sequence[str]:
@@ -306,7 +320,7 @@ class Stage:
                     device = record.stream.device
                     newest = max(self._newest.get(device, 0), record.mono_ns[1])
                     self._newest[device] = newest
-        return bool(evidence.messages)
+        return bool(evidence.records or evidence.messages)
 
     def finish(self) -> None:
         """End the agent in order and wait until the platform has heard the last of it."""
@@ -324,11 +338,15 @@ class Stage:
         return self._take_apart(recorder.read(self._file("received.bin")))
 
     def _take_apart(self, arrivals: Iterable[recorder.Arrival]) -> Evidence:
+        if self._peer is not None:
+            return self._peer.take_apart(arrivals, self.facts.offset_ns)
         return take_apart(arrivals, self.site.root, self.site.gateway)
 
     def verdict(self, bounds: Bounds | None = None) -> Verdict:
         """What the checker says of the whole run."""
         wires = wirelog.read(self._file("wire.bin"))
+        if self._peer is not None:
+            return judge_peer(self.site, wires, self.evidence(), self.facts, bounds or Bounds())
         accepted = self._accepted | accepted_keys(self.journal)
         return judge(self.site, wires, self.evidence(), self.facts, accepted, bounds)
 
