@@ -44,6 +44,7 @@ mutants: $(STAMP) ## each guarantee's test must fail when the guarantee is broke
 
 soak: $(STAMP) ## the long forms of the campaign and of the acceptance runs
 	SOAK=1 $(BIN)/python -m pytest -m peer --timeout 3600 tests/interop $(ARGS)
+	$(BIN)/python -m tests.faults.campaign
 
 lock: ## pin every dependency anew, with hashes (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

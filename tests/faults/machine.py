@@ -197,10 +197,8 @@ def clock_back_while_paused(stage: Stage, _rng: random.Random, seconds: float) -
 def _expect_epochs(stage: Stage) -> None:
     """Each step of the clock is announced by an event on the meta lane."""
     lanes = stage.evidence().of_lane("meta")
-    events = [
-        r.raw["event"]["kind"] for _, rs in lanes for r in rs.values() if "event" in r.raw
-    ]
-    told = sum(kind.startswith("clock") for kind in events)
+    events = [r.raw["event"] for _, rs in lanes for r in rs.values() if "event" in r.raw]
+    told = sum(event["kind"].startswith("clock") for event in events)
     if told < len(stage.facts.steps):
         text = f"{len(stage.facts.steps)} steps of the clock, {told} epochs were announced"
         stage.facts.notes.append(text)

@@ -97,7 +97,7 @@ ROWS = (
     TableRow("M8", "the consumer is offline beyond the broker's queue", "replay on request",
              absent=_RECEIPTS),
     TableRow("M9", "another client takes the gateway's name", "back-off ≥ 30 s, said aloud",
-             ("M9",)),
+             ("M9", "M9m")),
     TableRow("M10", "a record on which the broker disconnects", "found by bisection, set aside",
              ("M10",), ("tests/delivery/test_refusals.py::"
                         "test_a_record_on_which_the_broker_disconnects_is_found_and_quarantined",)),
