@@ -1,7 +1,7 @@
 """Alarms, held against the wire, the readings and each other: I1, I3, I4, I6 of their lane.
 
 A tag with a limit and neither dead band nor delay is in alarm exactly while its value is
-above the limit, so the readings that arrived say which changes must have been announced.
+at or above the limit, so the readings that arrived say which changes must have been announced.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 
 from tests.faults.evidence import Evidence, Record, Stream, Violation
 from tests.faults.facts import Facts
-from tests.faults.site import Site
+from tests.faults.site import Site, Spot
 from tests.faults.truth import Replies, carried, replies_by_device
 from tests.faults.wirelog import Wire
 
 KILLED_NS = 1_000_000_000
 """A change so soon before a kill may be announced by the next life, or be undone by then."""
+
+
+Limits = dict[str, int]
 
 
 class Change(NamedTuple):
@@ -34,12 +37,13 @@ def check_alarms(
     site: Site, wires: Sequence[Wire], evidence: Evidence, facts: Facts
 ) -> list[Violation]:
     """Each announced change is true, in order, and none that the readings show is missing."""
-    replies = replies_by_device(site, wires)
+    replies, devices, limits = replies_by_device(site, wires), site.devices, site.limits
     found: list[Violation] = []
     for stream, records in evidence.of_lane("alarm"):
         for record in records.values():
             if "alarm" in record.raw:
-                found += _check_value(site, record, replies[stream.device])
+                device = stream.device
+                found += _check_value(limits, devices[device], record, replies[device])
     found += check_snapshots(evidence)
     found += _check_states(evidence)
     return [*found, *_check_missed(site, evidence, facts)]
@@ -74,17 +78,19 @@ def _told(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "late": None, "alarm": {**raw["alarm"], "snapshot": None}}
 
 
-def _check_value(site: Site, record: Record, replies: Replies) -> Iterator[Violation]:
+def _check_value(
+    limits: Limits, spots: dict[str, Spot], record: Record, replies: Replies
+) -> Iterator[Violation]:
     """I3, I4: the alarm's value was on the wire, on its own side of the limit."""
     alarm = record.raw["alarm"]
     name = f"alarm {record.stream.device}/{alarm['tag']} {alarm['id']} {alarm['state']}"
-    limit = site.limits.get(alarm["tag"])
+    limit = limits.get(alarm["tag"])
     if limit is None or alarm["limit"] != limit:
         yield Violation("I4", f"{name}: limit {alarm['limit']} is not configured")
         return
-    if (alarm["value"] > limit) != (alarm["state"] == "active"):
+    if (alarm["value"] >= limit) != (alarm["state"] == "active"):
         yield Violation("I3", f"{name}: {alarm['value']} at a limit of {limit}")
-    spot = site.devices[record.stream.device][alarm["tag"]]
+    spot = spots[alarm["tag"]]
     window = replies.within(*(record.mono_ns or (0, 0)))
     if not any(carried(replies.wires[at], spot, alarm["value"]) for at in window):
         yield Violation("I4", f"{name}: no reply of its instant carried {alarm['value']}")
@@ -140,18 +146,18 @@ def _announced(evidence: Evidence) -> dict[tuple[str, ...], set[int]]:
 
 def _crossings(site: Site, stream: Stream, records: dict[int, Record]) -> Iterator[Change]:
     """The changes between readings that follow each other, as the limits ask for them."""
-    longest_ns = int(site.interval_s * 1.5e9)
+    longest_ns, limits = int(site.interval_s * 1.5e9), site.limits
     polls: dict[str, list[Record]] = {}
     for _, record in sorted(records.items()):
         if record.mono_ns is not None:
-            for tag in record.good().keys() & site.limits.keys():
+            for tag in record.good().keys() & limits.keys():
                 polls.setdefault(tag, []).append(record)
     for tag, chain in polls.items():
-        limit = site.limits[tag]
+        limit = limits[tag]
         for before, after in pairwise(chain):
             if _reply_ns(after) - _reply_ns(before) > longest_ns:
                 continue
-            was, is_ = before.raw["values"][tag] > limit, after.raw["values"][tag] > limit
+            was, is_ = before.raw["values"][tag] >= limit, after.raw["values"][tag] >= limit
             if was != is_:
                 state = "active" if is_ else "cleared"
                 yield Change(stream.device, tag, state, _reply_ns(after))
