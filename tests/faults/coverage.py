@@ -23,13 +23,17 @@ ONE_POLL = 1.5
 Times = dict[tuple[str, ...], list[int]]
 
 
-def reading_times(evidence: Evidence, device: str) -> Times:
-    """When readings arrived at the gateway, sorted, by the tags that came together."""
+def reading_times(evidence: Evidence, device: str, facts: Facts) -> Times:
+    """When readings arrived by the gateway's own time, sorted, by the tags that came together.
+
+    Its gaps begin and end at these very times; I7 holds them against the monotonic clock.
+    """
     times: Times = {}
     for record in evidence.data(device):
-        values, mono = record.good(), record.mono_ns
-        if values and mono is not None:
-            times.setdefault(tuple(values), []).append(mono[1])
+        values = record.good()
+        if values:
+            at_ns = facts.mono_at(record.time_ns, record.arrived_ns)
+            times.setdefault(tuple(values), []).append(at_ns)
     for instants in times.values():
         instants.sort()
     return times
@@ -43,7 +47,7 @@ def check_coverage(
     for device, spots in site.devices.items():
         unit = next(iter(spots.values())).unit
         begin_ns = min((w.mono_ns for w in wires if w.unit == unit), default=facts.end_ns)
-        times, gaps = reading_times(evidence, device), closed_gaps(evidence, device, facts)
+        times, gaps = reading_times(evidence, device, facts), closed_gaps(evidence, device, facts)
         seen: dict[tuple[object, ...], str] = {}
         for tag in spots:
             groups = tuple(names for names in times if tag in names)
@@ -74,7 +78,7 @@ def holes(
 def check_gaps(site: Site, evidence: Evidence, facts: Facts) -> Iterator[Violation]:
     """I8: no gap lies over readings of its own tags that were delivered."""
     for device in site.devices:
-        times = reading_times(evidence, device)
+        times = reading_times(evidence, device, facts)
         for gap in closed_gaps(evidence, device, facts):
             if not gap.stands_for:
                 yield from _check_gap(device, gap, times, facts)
