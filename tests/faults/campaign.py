@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.faults.brokers import Loopback, Mosquitto
 from tests.faults.catalogue import FAULTS
 from tests.faults.child import ROOT
-from tests.faults.rigs import absent
+from tests.faults.rigs import RigError, absent
 from tests.faults.rows import BESIDE, ROWS, TableRow
 from tests.faults.run import perform
 
@@ -63,13 +63,15 @@ def run_fault(name: str, options: argparse.Namespace) -> Result:
     fault = FAULTS[name]
     reasons = [reason for rig in fault.requires if (reason := absent(rig))]
     if reasons:
-        print(f"{name:18} not run: {reasons[0]}", flush=True)
-        return Result(name, f"not run: {reasons[0]}", "", None, 0.0)
+        return not_run(name, reasons[0])
     directory = Path(tempfile.mkdtemp(prefix=f"tidegate-{name}-"))
-    row = perform(
-        fault, directory, seed=options.seed, seconds=options.seconds,
-        broker=_BROKERS[options.broker],
-    )  # fmt: skip
+    try:
+        row = perform(
+            fault, directory, seed=options.seed, seconds=options.seconds,
+            broker=_BROKERS[options.broker],
+        )  # fmt: skip
+    except RigError as error:
+        return not_run(name, str(error))
     print(row.text(), flush=True)
     if options.keep or not row.passed:
         print(f"    logs      {directory}", flush=True)
@@ -77,6 +79,12 @@ def run_fault(name: str, options: argparse.Namespace) -> Result:
         shutil.rmtree(directory)
     outcome = "survived" if row.passed else f"failed: {' '.join(row.verdict.laws)}"
     return Result(name, outcome, row.seen, options.seed, round(row.took_s, 1))
+
+
+def not_run(name: str, reason: str) -> Result:
+    """A fault this machine cannot show."""
+    print(f"{name:18} not run: {reason}", flush=True)
+    return Result(name, f"not run: {reason}", "", None, 0.0)
 
 
 def run_test(node: str) -> Result:

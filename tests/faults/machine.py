@@ -33,6 +33,10 @@ def on_ext4(stage: Stage) -> None:
     rigs.image(stage, "ext4", stage.site.journal_mib + 32)
 
 
+def on_ext4_writeback(stage: Stage) -> None:
+    rigs.image(stage, "ext4", stage.site.journal_mib + 32, "data=writeback", "barrier=0")
+
+
 def on_vfat(stage: Stage) -> None:
     rigs.image(stage, "vfat", stage.site.journal_mib + 32)
 

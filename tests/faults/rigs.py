@@ -76,6 +76,11 @@ def _loops() -> str | None:
     return f"{missing[0]} is not installed" if missing else None
 
 
+def _vfat() -> str | None:
+    known = "vfat" in Path("/proc/filesystems").read_text().split()
+    return None if known else "vfat is unknown to this kernel"
+
+
 def _network() -> str | None:
     missing = [name for name in ("ip", "nft", "tc") if not _found(name)]
     if missing:
@@ -101,6 +106,7 @@ def _mosquitto() -> str | None:
 _PROBES: dict[str, Callable[[], str | None]] = {
     "mount": _mounts,
     "loop": _loops,
+    "vfat": _vfat,
     "network": _network,
     "faketime": _faketime,
     "mosquitto": _mosquitto,
@@ -129,14 +135,13 @@ def small_disk(stage: Stage, size_mib: int) -> None:
     _mounted(stage, "mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "none")
 
 
-def image(stage: Stage, kind: str, size_mib: int) -> Path:
-    """Put the disk of the journal on a file system of this kind in a file; that file."""
+def image(stage: Stage, kind: str, size_mib: int, *options: str) -> None:
+    """Put the disk of the journal on a file system of this kind in a file, disk.img."""
     file = stage.directory / "disk.img"
     with file.open("wb") as disk:
         disk.truncate(size_mib * _MIB)
     run(*_MAKE[kind], file)
-    mount_image(stage, file)
-    return file
+    mount_image(stage, file, *options)
 
 
 def mount_image(stage: Stage, file: Path, *options: str) -> None:

@@ -39,8 +39,8 @@ ROWS = (
              " by key only", ("S3", "kill_in_outage")),
     TableRow("S4", "power cut on ext4, with control", "accepted survives; the control loses",
              ("S4", "S4c")),
-    TableRow("S5", "power cut on vfat, with control", "accepted survives; the control loses",
-             ("S5", "S5c")),
+    TableRow("S5", "power cut on vfat, and on ext4 with data=writeback", "as S4",
+             ("S5w", "S5c", "S5")),
     TableRow("S6", "torn and reordered writes in a commit", "a torn commit is cut, earlier ones"
              " stand", tests=(
                  "tests/journal/test_model.py::"

@@ -65,12 +65,17 @@ def perform(
 
     agent: the command line, or the peer, to judge instead of the installed agent; plant: the
     command line of another plant, given where to log.
+
+    Raises:
+        RigError: The machine refused what the fault needs before the agent was started.
     """
     began = time.monotonic()
     kind = fault.broker or broker or (Mosquitto if is_installed() else Loopback)
     stage = Stage(fault.site, directory, broker=kind, agent=agent, plant=plant)
     stage.receive_maximum = fault.receive_maximum
     with own_network() if "network" in fault.requires else nullcontext(), stage:
+        if fault.prepare is not None:
+            fault.prepare(stage)
         try:
             _act(stage, fault, random.Random(seed), seconds or fault.seconds)
         except (StageError, RigError) as error:
@@ -88,8 +93,6 @@ def perform(
 
 
 def _act(stage: Stage, fault: Fault, rng: random.Random, seconds: float) -> None:
-    if fault.prepare is not None:
-        fault.prepare(stage)
     stage.start()
     stage.until_fresh(10.0)
     fault.act(stage, rng, seconds)
