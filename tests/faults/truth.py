@@ -13,7 +13,7 @@ from tests.faults.facts import Facts
 from tests.faults.site import Site, Spot
 from tests.faults.wirelog import What, Wire
 
-UTC_SLACK_NS = 50_000_000
+UTC_SLACK_NS = 200_000_000
 """How far the recorded civil time may be from this machine's own, beyond the stated bound."""
 COMMIT_SLACK_NS = 500_000_000
 """Added to D before a reply counts as durable: the way from the socket to the journal."""
