@@ -157,6 +157,8 @@ _LIFE = (
           DOWN),
     Fault("L4", "SIGTERM twice while the broker is away", machine.terminated_twice, DOWN,
           _CLEAN),
+    Fault("L5", "a flush that does not return", machine.stuck_writer,
+          DOWN | _FAILED | UNANSWERED, requires=("strace",), seconds=160, drain_s=60),
     Fault("L6", "256 MiB of memory and 25,000 values a second, the broker away",
           storage.full_pool, _FULL, frozenset(), WIDE, requires=("memory",), seconds=40,
           prepare=machine.little_memory, drain_s=120),

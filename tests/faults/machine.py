@@ -21,6 +21,9 @@ HOUR_S = 3600.0
 YEAR_1970_S = -1_760_000_000.0
 YEAR_2099_S = 2_300_000_000.0
 TAKEOVER_S = 1.0
+WATCHDOG_S = 15.0
+STUCK_S = 120.0
+"""A writer that is so long in one system call counts as hung (contract.md)."""
 NO_SYNC = "fdatasync:retval=0"
 """Syncs that do nothing: the negative control of a power cut."""
 
@@ -339,6 +342,26 @@ def slow_network(stage: Stage, _rng: random.Random, seconds: float) -> None:
         stage.wait(seconds)
     rigs.run("tc", "qdisc", "del", *on, "root")
     stage.facts.healed_ns.append(time.monotonic_ns())
+
+
+def stuck_writer(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    """One flush does not return: a slow disk until 120 s, and then a hung agent."""
+    stage.terminate()
+    watchdog = rigs.Watchdog(stage, WATCHDOG_S)
+    stage.start(f"fdatasync:delay_enter={int((seconds + 60) * 1e6)}:when=12")
+    longest_s = 0.0
+    for _ in range(int(STUCK_S * 0.8)):
+        stage.wait(1.0)
+        longest_s = max(longest_s, watchdog.hungry_s())
+    if longest_s > WATCHDOG_S:
+        stage.facts.notes.append(f"not fed for {longest_s:.0f} s while the disk was only slow")
+    deadline = time.monotonic() + seconds - STUCK_S * 0.8
+    while watchdog.hungry_s() < WATCHDOG_S and time.monotonic() < deadline:
+        stage.wait(1.0)
+    if watchdog.hungry_s() < WATCHDOG_S:
+        stage.facts.notes.append(f"still fed after {seconds:.0f} s in one flush")
+    stage.kill()  # as systemd does
+    stage.start()
 
 
 def little_memory(stage: Stage) -> None:

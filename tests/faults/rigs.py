@@ -8,11 +8,12 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -180,6 +181,30 @@ def _mounted(stage: Stage, *mount: object) -> None:
 def _let_go(directory: Path) -> None:
     if directory.is_mount():
         run("umount", directory)
+
+
+class Watchdog:
+    """The other end of NOTIFY_SOCKET: when the agent last said it is well (sd_notify(3))."""
+
+    def __init__(self, stage: Stage, limit_s: float) -> None:
+        path = stage.directory / "notify"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+        self._fed = time.monotonic()
+        stage.at_end.callback(self._socket.close)
+        stage.agent_env |= {
+            "NOTIFY_SOCKET": str(path),
+            "WATCHDOG_USEC": str(int(limit_s * 1e6)),
+        }
+
+    def hungry_s(self) -> float:
+        """Seconds since it was last fed, as far as one looks at least every few seconds."""
+        with suppress(BlockingIOError):
+            while word := self._socket.recv(4096):
+                if b"WATCHDOG=1" in word:
+                    self._fed = time.monotonic()
+        return time.monotonic() - self._fed
 
 
 def memory_limit(stage: Stage, limit_mib: int) -> None:
