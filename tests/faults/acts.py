@@ -172,6 +172,24 @@ def nemesis(stage: Stage, rng: random.Random, seconds: float) -> None:
     stage.heal()
 
 
+def life_without_a_word(stage: Stage, _rng: random.Random, _seconds: float) -> None:
+    """A life in which one unit only lies, to kill -9; then one that ends before any answer."""
+    stage.wait(1.5)
+    stage.terminate()
+    stage.fault("wrong_tid", units=[2])
+    stage.start()
+    stage.until_started()
+    stage.wait(2.0)
+    stage.kill()
+    stage.fault("silent", units=[*stage.site.units])
+    stage.start()
+    stage.until_started()
+    stage.terminate()
+    stage.heal()
+    stage.start()
+    stage.wait(2.0)
+
+
 def _mistreat(stage: Stage, seconds: float, kind: str, **fields: object) -> None:
     stage.wait(min(1.5, seconds / 3))
     stage.fault(kind, **fields)

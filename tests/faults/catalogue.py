@@ -95,7 +95,7 @@ _STORAGE = (
     Fault("S9", "the journal of an earlier stop is put back", machine.rolled_back, DOWN, _CLEAN,
           excused=frozenset({"I8"})),
     Fault("S10", "the broker is away for longer than the journal can hold", storage.full_pool,
-          _FULL, _EVICTED, WIDE, seconds=100, drain_s=120),
+          _FULL, _EVICTED, WIDE, seconds=110, drain_s=120),
     Fault("S11", "another process fills the file system", machine.disk_filled, site=SMALL,
           prepare=machine.on_tmpfs, requires=("mount",), drain_s=60),
     Fault("S12", "fdatasync fails once", storage.sync_fails_once, DOWN, requires=("strace",)),
@@ -170,6 +170,8 @@ _LIFE = (
           prepare=machine.prefix("prlimit", "--nofile=32"), requires=("prlimit",)),
     Fault("L10", "a tenth of a processor", machine.starved, UNANSWERED,
           seconds=12),
+    Fault("unheard", "a unit only lies until kill -9, then SIGTERM before any answer",
+          acts.life_without_a_word, DOWN | REJECTED, DOWN),
     Fault("L12", "kills, cuts and lies in random order", acts.nemesis, DOWN | REJECTED,
           seconds=40, drain_s=60),
 )  # fmt: skip

@@ -37,6 +37,7 @@ class Child:
     ) -> None:
         """talks: it follows `tests.faults.control` over its pipes; env: added to ours."""
         self._errors = errors
+        self._said_from = errors.stat().st_size if errors.exists() else 0
         self._buffer = b""
         pipe = subprocess.PIPE if talks else subprocess.DEVNULL
         with errors.open("ab") as sink:
@@ -117,6 +118,10 @@ class Child:
             if pipe is not None:
                 pipe.close()
         self.terminate(3.0)
+
+    def said(self) -> str:
+        """All that this process, and none before it, wrote to stderr."""
+        return self._errors.read_bytes()[self._said_from :].decode(errors="replace")
 
     def tail(self, lines: int = 25) -> str:
         """The end of what it wrote to stderr."""

@@ -24,7 +24,7 @@ WIDE = Site(
     units=(1, 2, 3, 4, 5),
     series=(Series("q", Function.INPUT, 20_000, 1000),),
     interval_s=0.2,
-    journal_mib=24,
+    journal_mib=40,
 )
 FLOOD = Site(
     units=(1, 2),

@@ -346,6 +346,7 @@ def slow_network(stage: Stage, _rng: random.Random, seconds: float) -> None:
 
 def stuck_writer(stage: Stage, _rng: random.Random, seconds: float) -> None:
     """One flush does not return: a slow disk until 120 s, and then a hung agent."""
+    stage.facts.disk_failed = True  # nothing is durable behind that flush
     stage.terminate()
     watchdog = rigs.Watchdog(stage, WATCHDOG_S)
     stage.start(f"fdatasync:delay_enter={int((seconds + 60) * 1e6)}:when=12")

@@ -135,7 +135,7 @@ ROWS = (
     TableRow("L10", "a tenth of a processor", "late polls are declared", ("L10",)),
     TableRow("L11", "a journal of a newer format", "refused, untouched", tests=(
         f"{_JOURNAL}test_a_newer_format_is_refused_and_nothing_is_touched",)),
-    TableRow("L12", "everything in random order", "every law", ("L12",)),
+    TableRow("L12", "everything in random order", "every law", ("L12", "unheard")),
 )  # fmt: skip
 
 BESIDE = ("quiet", "P1", "P2", "P4", "P6", "P6x", "P9", "P10", "frozen")

@@ -20,7 +20,7 @@ from types import TracebackType
 from tests.faults import recorder, wirelog
 from tests.faults.brokers import Loopback, Mosquitto
 from tests.faults.checker import Bounds, Key, Verdict, judge
-from tests.faults.child import Child, StageError, module
+from tests.faults.child import ANSWER_S, Child, StageError, module
 from tests.faults.evidence import Evidence, take_apart
 from tests.faults.facts import Facts, Life, Sample, Step
 from tests.faults.journaldump import accepted_keys
@@ -195,6 +195,14 @@ class Stage:
         """End a frozen agent; what its files hold now says nothing of what was durable."""
         self._running_agent().kill()
         self.facts.lives[-1].killed = True
+
+    def until_started(self) -> None:
+        """Wait until the agent has said that it runs; from then on it ends in order."""
+        deadline = time.monotonic() + ANSWER_S
+        while '"started"' not in self._running_agent().said():
+            if time.monotonic() > deadline:
+                raise StageError("the agent never started")
+            time.sleep(0.02)
 
     def until_dead(self, limit_s: float) -> bool:
         """Wait for the agent to be killed by what was injected; False when it lives on."""
