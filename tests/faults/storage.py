@@ -48,6 +48,8 @@ def kill_at_every_call(stage: Stage, _rng: random.Random, seconds: float) -> Non
             stage.kill()
         done += 1
     stage.facts.seen.append(f"{done} of {len(points)} points")
+    if done < len(points):
+        stage.facts.notes.append(f"only {done} of {len(points)} points were reached in time")
     stage.start()
     stage.wait(1.0)
 
