@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults.acts import FAULTS, Fault
-from tests.faults.brokers import Loopback, Mosquitto, is_installed
+from tests.faults.brokers import Loopback, Mosquitto
 from tests.faults.checker import Bounds, Verdict
 from tests.faults.child import StageError
 from tests.faults.evidence import Evidence, Violation
 from tests.faults.stage import Stage
+from tests.loopback import mosquitto
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def perform(
     line of another plant, given where to log.
     """
     began = time.monotonic()
-    kind = fault.broker or broker or (Mosquitto if is_installed() else Loopback)
+    kind = fault.broker or broker or (Mosquitto if mosquitto() else Loopback)
     stage = Stage(fault.site, directory, broker=kind, agent=agent, plant=plant)
     stage.receive_maximum = fault.receive_maximum
     with stage:
@@ -171,7 +172,7 @@ def main() -> int:
 
 def _runnable() -> list[str]:
     """Every fault whose broker is installed here."""
-    return [n for n, f in FAULTS.items() if f.broker is not Mosquitto or is_installed()]
+    return [n for n, f in FAULTS.items() if f.broker is not Mosquitto or mosquitto()]
 
 
 def _json(row: Row) -> str:
