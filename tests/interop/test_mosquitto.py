@@ -175,7 +175,9 @@ async def test_topic_denied_by_acl_is_refused_and_nothing_is_settled(readable: P
         mosquitto(readable, *lines) as broker,
         delivering(journal, broker.url, clock) as delivery,
     ):
-        await until(lambda: delivery.reasons() == ["data.refused_0x87"])
+        # mosquitto 2.0.11 also ends the connection: the three tries may pass in no time.
+        said = (["data.refused_0x87"], ["data.stopped_0x87"])
+        await until(lambda: delivery.reasons() in said)
     assert journal.settled(Lane.DATA) == 0
 
 
