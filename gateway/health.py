@@ -21,7 +21,7 @@ from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.link import Link
 from gateway.messages import language, text
-from gateway.model import ClockState, Event, Lane
+from gateway.model import ClockState, Event
 from gateway.publisher import Publisher
 from gateway.systemd import sd_notify
 
@@ -128,9 +128,7 @@ class Health:
         self._log_changes(reasons)
         self._record_refusals(reasons)
         if self._delivery.online and self._ticks % LATEST_EVERY == 0:
-            self._announcer.latest(
-                self._publisher, self._delivery.lanes[Lane.DATA].feed.oldest_ns
-            )
+            self._announcer.latest(self._delivery, self._publisher)
         self._tell_systemd()
 
     def _log_changes(self, reasons: list[str]) -> None:

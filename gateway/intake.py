@@ -8,7 +8,8 @@ stream as soon as it takes records again; gap records themselves wait and are ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -16,8 +17,9 @@ import structlog
 from gateway.annunciator import Annunciator
 from gateway.clock import Clock
 from gateway.coverage import Before, Coverage
+from gateway.epochs import Anchor, Epoch, Turn
 from gateway.errors import JournalError
-from gateway.journal import Journal
+from gateway.journal import ENDED, Journal
 from gateway.model import Batch, Block, Cause, Event, Gap, Lane, Quality, Scalar
 from gateway.record import Encoder
 from gateway.rules import ImageRule, SubscribedRule
@@ -45,6 +47,13 @@ class _Stream:
     def is_whole(self) -> bool:
         """Whether the journal has taken everything so far."""
         return self.lost is None and not self.waiting
+
+    def clock_set(self, step_ns: int) -> None:
+        """What waits is told by the clock as it is now."""
+        self.waiting = [_moved(gap, step_ns) for gap in self.waiting]
+        self.lost = self.lost and _moved(self.lost, step_ns)
+        if self.taken_to_ns is not None:
+            self.taken_to_ns += step_ns
 
 
 class _Device:
@@ -99,11 +108,15 @@ class Intake:
         self.lost_total = 0
 
     def start(self) -> None:
-        """Say in the gateway's own stream how long it was not running."""
+        """Say how long the gateway was not running, also of devices that went meanwhile."""
+        now_ns = self._now_ns()
+        for name, ended in list(self._went_meanwhile()):
+            stream = self._streams[name] = _Stream(Lane.DATA, name)
+            for gap in Coverage(name, (), self._gap_id, ended, now_ns).end(now_ns):
+                self._write_gap(stream, gap)
         before = self._before(Lane.META, GATEWAY_STREAM)
         if before is None:
             return
-        now_ns = self._clock.now_ns()
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         after = before.incarnation, before.seq
@@ -111,6 +124,14 @@ class Intake:
         self._write_gap(self._meta, gap)
         if before.torn is not None:
             self._write_gap(self._meta, before.torn)
+
+    def _went_meanwhile(self) -> Iterator[tuple[str, Before]]:
+        """The devices that were watched before, and that nobody is to watch any more."""
+        for lane, name in self._journal.recovered.streams:
+            if lane is Lane.DATA and name not in self._devices:
+                before = self._before(lane, name)
+                if before is not None and before.covered_to_ns != ENDED:
+                    yield name, before
 
     def change(
         self,
@@ -122,7 +143,7 @@ class Intake:
 
         The links no longer speak of what is gone. encoder: knows every block there is now.
         """
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         self._encoder = encoder
         covered: dict[str, int] = {}
         for name in gone:
@@ -156,6 +177,7 @@ class Intake:
 
     def readings(self, batch: Batch) -> None:
         """A poll gave ``batch``."""
+        self._now_ns()
         self.alarms.readings(batch)
         device = self._devices[batch.block.device]
         gaps = device.coverage.readings(batch)
@@ -164,7 +186,7 @@ class Intake:
             self._write(device, gaps)
         self.readings_total += len(batch)
         rule = device.rules[id(batch.block)]
-        for news in (rule.report(batch), rule.image(batch.time_ns)):
+        for news in (rule.report(batch), rule.image(batch)):
             if news is not None:
                 self._write_batch(device, news, covers=True)
 
@@ -172,7 +194,7 @@ class Intake:
         """From now on nothing comes from ``device``; repeated calls are one outage."""
         self.alarms.device_missing(device)
         known = self._devices[device]
-        self._write(known, known.coverage.device_missing(cause, quality, self._clock.now_ns()))
+        self._write(known, known.coverage.device_missing(cause, quality, self._now_ns()))
 
     def block_missing(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, quality: Quality
@@ -180,13 +202,13 @@ class Intake:
         """From now on ``rows`` of ``block`` give nothing; repeated calls are one outage."""
         self.alarms.block_missing(block, rows)
         device = self._devices[block.device]
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         self._write(device, device.coverage.block_missing(block, rows, cause, quality, now_ns))
 
     def changes_lost(self, block: Block[Any], rows: Sequence[int], cause: Cause) -> None:
         """Changes of ``rows`` of ``block`` are lost; their newest values follow."""
         device = self._devices[block.device]
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         self._write(device, device.coverage.changes_lost(block, rows, cause, now_ns))
 
     async def durable(self) -> None:
@@ -214,17 +236,17 @@ class Intake:
 
     def announce(self) -> None:
         """Announce open gaps again that are due."""
-        now_s = self._clock.monotonic()
+        now_ns, now_s = self._now_ns(), self._clock.monotonic()
         for device in self._devices.values():
             for gap in device.coverage.announce(now_s):
                 self._write_gap(device.stream, gap)
         for stream in (*self._streams.values(), self._meta):
             if not stream.is_whole:
-                self._catch_up(stream, self._clock.now_ns())
+                self._catch_up(stream, now_ns)
 
     def review(self) -> None:
         """Hold what subscribed devices said last against the limits there are now."""
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         for device in self._devices.values():
             for block in device.blocks:
                 if block.subscribed and device.coverage.watched:
@@ -232,12 +254,17 @@ class Intake:
                     self.alarms.readings(Batch(block, now_ns, values, quality))
 
     def mark(self) -> None:
-        """Keep in the journal how far each stream has been watched."""
-        self._journal.mark(self.covered())
+        """Keep in the journal how far each stream has been watched, and which have ended."""
+        ended = {
+            (Lane.DATA, name): ENDED
+            for name, stream in self._streams.items()
+            if name not in self._devices and stream.is_whole
+        }
+        self._journal.mark(self.covered() | ended)
 
     def finish(self) -> None:
         """Write what nobody will have another occasion to write; the links have ended."""
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         for device in self._devices.values():
             self._write(device, device.coverage.finish(now_ns))
         for stream in (*self._streams.values(), self._meta):
@@ -287,6 +314,27 @@ class Intake:
             count=torn.readings,
         )
         return Before(state.incarnation, state.seq, state.covered_to_ns, recovered.clean, gap)
+
+    def _now_ns(self) -> int:
+        """Unix time; whatever happened to the clock until now has been told then."""
+        now_ns = self._clock.stamp().time_ns
+        for turn in self._clock.turns():
+            self._take_turn(turn)
+        return now_ns
+
+    def _take_turn(self, turn: Turn) -> None:
+        """Say what happened to the clock, and go on by what it shows now."""
+        if isinstance(turn, Epoch):
+            log.warning("clock set", step_s=turn.step_ns / 1e9, clock=turn.after.value)
+            for device in self._devices.values():
+                device.coverage.clock_set(turn.step_ns)
+            for stream in (*self._streams.values(), self._meta):
+                stream.clock_set(turn.step_ns)
+        self.event(turn.event())
+        if isinstance(turn, Anchor):
+            log.info("clock trusted", bound_ms=turn.bound_ms)
+            for device in self._devices.values():
+                self._write(device, device.coverage.clock_trusted())
 
     def _gap_id(self) -> str:
         return f"g-{next(self._ids)}"
@@ -394,3 +442,9 @@ def _counted(gap: Gap, count: int) -> Gap:
 
 def _until(gap: Gap, to_ns: int) -> Gap:
     return Gap(gap.id, gap.cause, gap.from_ns, to_ns, count=gap.count)
+
+
+def _moved(gap: Gap, step_ns: int) -> Gap:
+    """``gap`` by a clock that was set forward by ``step_ns``."""
+    to_ns = None if gap.to_ns is None else gap.to_ns + step_ns
+    return replace(gap, from_ns=gap.from_ns + step_ns, to_ns=to_ns)

@@ -219,13 +219,15 @@ async def _in_daemon_thread(call: Callable[[], None]) -> None:
             done.set_result(None) if error is None else done.set_exception(error)
 
     def run() -> None:
-        error: Exception | None = None
+        error: Exception | None = RuntimeError("the thread that connects died")
         try:
             call()
-        except BrokerDownError as caught:
+            error = None
+        except (BrokerDownError, ConfigError) as caught:
             error = caught
-        with suppress(RuntimeError):  # the loop has ended; nobody is left to hear
-            loop.call_soon_threadsafe(tell, error)
+        finally:
+            with suppress(RuntimeError):  # the loop has ended; nobody is left to hear
+                loop.call_soon_threadsafe(tell, error)
 
     threading.Thread(target=run, name="mqtt connect", daemon=True).start()
     await done

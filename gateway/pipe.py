@@ -114,6 +114,7 @@ class Pipe:
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
+        self._tls: _TlsContext | None = None
         self._housekeeping: asyncio.TimerHandle | None = None
         self._is_due = False
         self._ended = False
@@ -124,33 +125,38 @@ class Pipe:
 
         Raises:
             BrokerDownError: Nobody answers there, or nobody we trust.
+            ConfigError: Nobody says where the key lies.
         """
-        client, url, context = self._client, urlsplit(self._url), None
+        client, url, stands = self._client, urlsplit(self._url), False
         try:
             if url.scheme == "mqtts":
-                context = self._settings.tls.context()
-                client.tls_set_context(context)
+                self._tls = self._settings.tls.context()
+                client.tls_set_context(self._tls)
             if credentials is not None:
                 client.username_pw_set(*credentials)
             if will is not None:
                 client.will_set(will[0], will[1], qos=1, retain=True)
             port = url.port or _DEFAULT_PORT[url.scheme]
             self._dial(url.hostname or "", port)
-            if self._is_abandoned:
-                self.abandon()
+            stands = not self._is_abandoned
         except (OSError, ValueError) as error:
-            if context is not None and context.made is not None:
-                context.made.close()
             raise BrokerDownError(f"{self._url}: {error}").in_words(
                 "broker_down", url=self._url, reason=error
             ) from error
+        finally:
+            if not stands:
+                self._shut()
 
     def abandon(self) -> None:
         """Nobody waits for `connect` any more: close what it opened, or will open."""
         self._is_abandoned = True
-        opened = self._client.socket()
-        if opened is not None:
-            opened.close()
+        self._shut()
+
+    def _shut(self) -> None:
+        made = None if self._tls is None else self._tls.made
+        for opened in (self._client.socket(), made):
+            if opened is not None:
+                opened.close()
 
     def attach(self) -> None:
         """Serve the socket from now on in the running loop."""

@@ -18,7 +18,7 @@ from gateway.loader import from_text
 from gateway.model import Lane
 from gateway.simulation.broker import Broker
 from tests.journal.test_full_disk import disk, fill
-from tests.test_agent import Platform
+from tests.line import Platform
 
 __all__ = ["disk"]
 

@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.loader import from_text
 from gateway.simulation.broker import Broker
 from tests.delivery.confirming import Confirming
-from tests.delivery.plant import until
+from tests.patience import until
 from tests.test_agent import SITE
 
 RECEIPTS = SITE.replace("root: park}}", "root: park, delivery: receipt}}")

@@ -123,7 +123,7 @@ class Listener:
             }
             self._print(stream | msgspec.to_builtins(record))
         else:
-            click.echo(record_line(message, record))
+            click.echo(record_line(message, record, self._lang))
 
     def _say_status(self, status: Status) -> None:
         if self._is_json:
@@ -187,15 +187,15 @@ def _foreign(topic: str, message: wire.Message) -> str:
     return "" if topic.endswith(f"/{named}") else named
 
 
-def record_line(message: LaneMessage, record: wire.Record) -> str:
+def record_line(message: LaneMessage, record: wire.Record, lang: str) -> str:
     """One record as people read it: when, whose, and what."""
     marks = "" if record.late is UNSET else " late"
     if record.clock != "synced":
         marks += f" clock={record.clock}"
-    return f"{record.time} {message.device} #{record.seq}{marks} {_body(record)}"
+    return f"{record.time} {message.device} #{record.seq}{marks} {_body(record, lang)}"
 
 
-def _body(record: wire.Record) -> str:
+def _body(record: wire.Record, lang: str) -> str:
     if record.values is not UNSET:
         quality = {} if record.quality is UNSET else record.quality
         return " ".join(
@@ -207,6 +207,10 @@ def _body(record: wire.Record) -> str:
     if record.alarm is not UNSET:
         return coloured(_alarm(record.alarm), "red")
     event = {} if record.event is UNSET else record.event
+    if event.get("kind") in wire.EVENTS:
+        step_s = event.get("step_ms", 0) / 1000
+        words = text(f"event_{event['kind']}", lang, **event, step_s=step_s)
+        return coloured(words, "yellow")
     fields = " ".join(f"{key}={_shown(value)}" for key, value in event.items() if key != "kind")
     return f"event {event.get('kind')} {fields}".rstrip()
 

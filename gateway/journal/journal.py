@@ -24,7 +24,15 @@ from gateway.journal.recovery import Recovery, StreamKey
 from gateway.journal.schemas import Schemas
 from gateway.journal.slots import SlotFile
 from gateway.journal.tail import Births, Origin
-from gateway.journal.words import KEPT_BACK, Damage, Entry, Recovered, Settings, Stats
+from gateway.journal.words import (
+    ENDED,
+    KEPT_BACK,
+    Damage,
+    Entry,
+    Recovered,
+    Settings,
+    Stats,
+)
 from gateway.journal.writer import Grower, Writer, commit_and_say
 from gateway.model import Lane
 
@@ -216,7 +224,7 @@ class Journal:
         )
 
     def mark(self, covered: Mapping[tuple[Lane, str], int]) -> None:
-        """Journal how far streams were watched, Unix time in nanoseconds.
+        """Journal how far streams were watched, Unix time in nanoseconds, or `ENDED`.
 
         Raises:
             JournalError: As `append`.
@@ -237,11 +245,15 @@ class Journal:
         for lane, log in self._logs.items():
             for stream, seq in dict(log.committed_heads).items():
                 mark = rows.get((lane, stream))
-                is_true = mark and mark.incarnation == self._key and mark.last_seq <= seq
-                covered = mark.covered_ns if mark and is_true else None
+                covered = mark.covered_ns if mark and self._is_true(mark, seq) else None
                 rows[lane, stream] = self._row(lane, stream, seq, covered)
         payload = pack_rows(rows.values())
         return [Draft(Kind.MARK, FULL, self._key, b"", 0, 0, 0, 0, payload)]
+
+    def _is_true(self, mark: Row, seq: int) -> bool:
+        """Whether ``mark`` holds of its stream, whose last record here is ``seq``."""
+        is_early = mark.last_seq < seq and mark.covered_ns != ENDED
+        return mark.incarnation == self._key and (mark.last_seq == seq or is_early)
 
     async def durable(self, lane: Lane) -> None:
         """Return when everything appended to ``lane`` so far is committed.

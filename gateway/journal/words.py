@@ -15,6 +15,8 @@ LEAST_SEGMENTS = 4
 """A lane never has a share of less."""
 KEPT_BACK = 1
 """Files of each pool no record is written to: the next tomb needs one when all is full."""
+ENDED = (1 << 63) - 1
+"""How far a stream was watched that nobody is to watch any more: for ever."""
 ALARM_COMMIT_S = 0.02
 """Time an alarm waits for company; with the flush it is durable in 50 ms."""
 
@@ -96,7 +98,7 @@ class StreamState(NamedTuple):
     seq: int
     """Last committed."""
     covered_to_ns: int | None
-    """The device had been watched up to here; None while nobody said so."""
+    """The device had been watched up to here; None while nobody said so, or `ENDED`."""
 
 
 class TornStream(NamedTuple):

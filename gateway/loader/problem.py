@@ -78,10 +78,15 @@ class Problem:
         """``file:line:col: error: message``, the line, and a caret under the fault."""
         severity = text(f"severity_{self.severity}", lang)
         head = f"{self.file}:{self.line}:{self.column}: {severity}: {self.message(lang)}"
+        return f"{head}\n{self.excerpt}" if self.source else head
+
+    @property
+    def excerpt(self) -> str:
+        """The line as written, and a caret under the fault; empty without a line to show."""
         if not self.source:
-            return head
+            return ""
         before, number = self.source[: self.column - 1], str(self.line)
-        return f"{head}\n  {number} | {self.source}\n  {' ' * len(number)} | {_blank(before)}^"
+        return f"  {number} | {self.source}\n  {' ' * len(number)} | {_blank(before)}^"
 
     def as_dict(self, lang: str) -> dict[str, Any]:
         """The same for programs; ``code`` never changes, ``message`` may."""
@@ -120,11 +125,15 @@ def shown(line: str, column: int, *, secret: bool = False) -> str:
 
 
 def _blank(before: str) -> str:
-    """White space as wide as ``before`` on a terminal; Chinese characters take two columns."""
-    return "".join(
-        "\t" if char == "\t" else "  " if unicodedata.east_asian_width(char) in "WF" else " "
-        for char in before
-    )
+    """White space as wide as ``before`` on a terminal."""
+    return "".join("\t" if char == "\t" else " " * _columns(char) for char in before)
+
+
+def _columns(char: str) -> int:
+    """A Chinese character takes two columns, an accent on the letter before it none."""
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _spoken(value: object, lang: str) -> object:
@@ -176,9 +185,12 @@ class Report:
         self.problems.append(Problem(place, code, fields, severity, path, source, suggestion))
 
     def in_order(self) -> list[Problem]:
-        """Each place and code once, as a person reads: by file, line and column."""
+        """Each place and code once, as a person reads: by file, line and column.
+
+        What many devices share, by a template or an alias, has many paths and one place.
+        """
         files = {file: rank for rank, file in enumerate(self._lines)}
-        unique = {(found.place, found.code, found.path): found for found in self.problems}
+        unique = {(found.place, found.code, found.path[-1:]): found for found in self.problems}
         return sorted(unique.values(), key=lambda p: (files.get(p.file, -1), p.line, p.column))
 
     @property

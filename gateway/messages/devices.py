@@ -45,8 +45,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "`{address}` 是 16 位寄存器；请用 `bit: 0`（最低位）到 `bit: 15` 指明是哪一位",
     ),
     "modbus_bit_unused": (
-        "`bit` is for a `bool` in a register, not for `{type}` in `{table}`; delete it",
-        "`bit` 仅用于寄存器中的 `bool`，不用于 `{table}` 中的 `{type}`；请删除",
+        "`bit` is for a `bool` in a register, not for `{type}`; delete it",
+        "`bit` 仅用于寄存器中的 `bool`，不用于 `{type}`；请删除",
+    ),
+    "modbus_bit_of_bit": (
+        "`bit` is for a `bool` in a register; an address in `{table}` is one bit already:"
+        " delete it",
+        "`bit` 仅用于寄存器中的 `bool`；`{table}` 的地址本身就是一个位，请删除",
     ),
     "modbus_length_missing": (
         "a string needs `length`: its characters, two in each register",

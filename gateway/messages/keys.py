@@ -59,19 +59,19 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{value} 太大：必须小于 {limit}",
     ),
     "too_few": (
-        "{count} entries are too few: at least {limit}",
+        "too few entries ({count}): at least {limit}",
         "只有 {count} 项：至少需要 {limit} 项",
     ),
     "too_many": (
-        "{count} entries are too many: at most {limit}",
+        "too many entries ({count}): at most {limit}",
         "共有 {count} 项：最多 {limit} 项",
     ),
     "text_short": (
-        "the text is too short: at least {limit} characters",
+        "the text is too short; least number of characters: {limit}",
         "文本太短：至少 {limit} 个字符",
     ),
     "text_long": (
-        "the text is too long: at most {limit} characters",
+        "the text is too long; largest number of characters: {limit}",
         "文本太长：最多 {limit} 个字符",
     ),
     "text_pattern": (
@@ -169,8 +169,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "clamp_needs_range": ("`clamp` needs `range`", "`clamp` 需要 `range`"),
     "deadband_needs_range": (
-        "`{deadband}` is a share of the range; give tag `{tag}` a `range`, or write a number",
-        "“{deadband}”是量程的百分比；请为点位“{tag}”设置 `range`，或写数字",
+        "`{deadband}` is a share of the range; give the tag a `range`, or write a number",
+        "“{deadband}”是量程的百分比；请为该点位设置 `range`，或写数字",
     ),
     "invert_not_bool": (
         "only a bool can be inverted; this tag is {type}",

@@ -66,8 +66,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "不接受 YAML 标签 `{tag}`，请直接写值",
     ),
     "yaml_anchor": (
-        "YAML anchors and aliases are not accepted; use `defaults`, a series or a template",
-        "不接受 YAML 锚点和别名；请使用 `defaults`、序列或模板",
+        "YAML anchors, aliases and merge keys are not accepted; use `defaults`, a series or a"
+        " template",
+        "不接受 YAML 锚点、别名和合并键；请使用 `defaults`、序列或模板",
     ),
     "yaml_deep": (
         "more than {limit} levels of nesting",

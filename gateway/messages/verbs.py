@@ -12,11 +12,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "severity_error": ("error", "错误"),
     "severity_warning": ("warning", "警告"),
     "check_ok": (
-        "{file}: {links} links, {devices} devices, {tags} tags; configuration {fingerprint}",
-        "{file}：{links} 条链路，{devices} 台设备，{tags} 个点位；配置指纹 {fingerprint}",
+        "{file}: good; links {links}, devices {devices}, tags {tags}; configuration"
+        " {fingerprint}",
+        "{file}：正确；{links} 条链路，{devices} 台设备，{tags} 个点位；配置指纹 {fingerprint}",
     ),
     "check_failed": (
-        "{errors} errors; nothing was applied",
+        "errors: {errors}; nothing was applied",
         "共 {errors} 处错误；未应用任何配置",
     ),
     "interrupted": ("interrupted", "已中断"),
@@ -156,6 +157,18 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "共 {streams} 个流；乱序 {disorders} 条",
     ),
     "tap_other_stream": ("the message is of {stream}", "该报文属于 {stream}"),
+    "event_clock_epoch": (
+        "the clock was set by {step_s} s: {before} until here, {after} from here on; times"
+        " before and after do not compare",
+        "时钟被调整了 {step_s} 秒：此前状态 `{before}`，此后状态 `{after}`；"
+        "前后的时间不可直接比较",
+    ),
+    "event_clock_anchor": (
+        "the clock is known: {utc}, within {bound_ms} ms; it dates what was recorded before,"
+        " since boot {boot}",
+        "时钟已校准：{utc}，误差不超过 {bound_ms} 毫秒；"
+        "据此可确定本次开机（{boot}）以来此前记录的时间",
+    ),
     "tap_rejoined": (
         "connected again; what passed meanwhile is not judged",
         "已重新连接；其间的数据不作判断",
@@ -179,8 +192,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "finding_unreadable": ("{stream}: unreadable: {reason}", "{stream}：无法解析：{reason}"),
     # --- run and reload ---
     "config_needs_restart": (
-        "{keys} cannot change while the gateway runs; restart it, or take the change back",
-        "{keys} 不能在运行中更改；请重启网关，或撤销该更改",
+        "{key} cannot change while the gateway runs; restart it, or take the change back",
+        "{key} 不能在运行中更改；请重启网关，或撤销该更改",
     ),
     "config_kept": (
         "new configuration not applied, the one before runs on: {first}",
@@ -261,7 +274,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "demo_alarms": ("active alarms: {count}", "活动报警：{count}"),
     "demo_alarm": ("alarm", "报警"),
     "demo_gap": ("gap", "缺口"),
-    "demo_overtook": ("ahead of {readings} older readings", "先于 {readings} 个更早的读数"),
+    "demo_lag": ("newest data {seconds} s old", "最新数据 {seconds} 秒前"),
+    "demo_took": ("here after {seconds} s", "{seconds} 秒后到达"),
+    "demo_overtook": ("{readings} older readings behind it", "先于 {readings} 个更早的读数"),
     "demo_keys": (
         "b broker off/on   f freeze tk101   d delay gas-panel   s silence tk102   q quit",
         "b 代理 停/启   f 冻结 tk101   d 延迟 gas-panel   s 静默 tk102   q 退出",

@@ -21,6 +21,8 @@ NO_SUBSCRIBERS, TAKEN_OVER, QUOTA_EXCEEDED, TOO_LARGE = 0x10, 0x8E, 0x93, 0x95
 SHUTTING_DOWN: Final = 0x8B
 _LARGEST_PACKET: Final = 4 * 1024 * 1024
 _LOOPBACK: Final = "127.0.0.1"
+_ACCEPT_TURNS: Final = 4
+"""Of the event loop to accept a connection; asyncio leaks one that a close overtakes."""
 
 Listener = Callable[[str, bytes], None]
 
@@ -122,8 +124,11 @@ class Broker:
         """Cut every connection and stop listening; sessions and retained messages stay."""
         if self._server is None:
             return
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
         self._server.close()
         self.cut()
+        await asyncio.sleep(0)
         await self._server.wait_closed()
         self._server = None
 

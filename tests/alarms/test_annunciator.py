@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.alarm_file import AlarmFile
@@ -82,7 +82,6 @@ STEPS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(STEPS, max_size=20), st.integers())
 def test_no_alarm_is_lost_or_raised_twice_whatever_the_power_does(
     steps: list[tuple[float, float] | str | int], seed: int

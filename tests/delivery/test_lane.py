@@ -201,7 +201,6 @@ TestAnyBroker = AnyBroker.TestCase
 TestAnyBroker.settings = settings(
     max_examples=80,
     stateful_step_count=40,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Lane
 from gateway.pace import LEAST_READINGS_S, SAMPLE_S, START_S, Pace
-from tests.delivery.plant import MemoryJournal, StillClock, block, until
+from tests.delivery.plant import MemoryJournal, StillClock, block
 from tests.delivery.site import Platform, broker_with, delivering
+from tests.patience import until
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.01, 2.0), st.integers(1, 5000)), min_size=5, max_size=60),
     st.floats(1, 20),
@@ -117,4 +117,4 @@ async def test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live() -> Non
             clock.s += 0.5
             delivery.committed(Lane.DATA)
             await until(lambda: is_done() or is_spent())
-    assert 10 <= clock.s - began_s <= 11, "not what 100 s of live readings make, in 10 s"
+    assert 9 <= clock.s - began_s <= 11, "not what 100 s of live readings make, in 10 s"

@@ -32,9 +32,9 @@ from tests.delivery.plant import (
     MemoryJournal,
     StillClock,
     block,
-    until,
 )
 from tests.delivery.site import DIALECT, broker_with
+from tests.patience import until
 
 STREAM = ("data", "tk101", RUN)
 
@@ -124,7 +124,7 @@ async def stage(count: int = 20, version: int = 5, devices: int = 1) -> AsyncIte
             clock,
             policy=Policy(receipts=True),
             holds=marks.holds,
-            on_received=lambda received: (desk.hear(received), heard.append(received)),
+            on_received=lambda received: hear(received),
             dice=lambda: 0.5,
         )
         again = Again(
@@ -144,6 +144,11 @@ async def stage(count: int = 20, version: int = 5, devices: int = 1) -> AsyncIte
             request=again.request,
             tell_event=events.append,
         )
+
+        def hear(received: Received) -> None:
+            desk.hear(received)
+            heard.append(received)
+
         tasks = [asyncio.create_task(work) for work in (delivery.run(), again.run())]
         try:
             yield Stage(journal, clock, broker, platform, delivery, again, events, heard)

@@ -12,9 +12,10 @@ from gateway.deliver import Delivery
 from gateway.lane import PROBE_S
 from gateway.model import Lane
 from gateway.simulation.broker import Broker
-from tests.delivery.plant import MemoryJournal, StillClock, until
+from tests.delivery.plant import MemoryJournal, StillClock
 from tests.delivery.site import DIALECT, Platform, broker_with, delivering
 from tests.delivery.test_refusals import backlog, gaps, status, tick
+from tests.patience import until
 
 ALL = b'"records"'
 """In every message of a lane, and in no other."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from gateway.agent import Agent
 from gateway.clock import Clock
 from gateway.loader import from_text
 from tests.delivery.confirming import Confirming
-from tests.delivery.plant import until
 from tests.interop.test_mosquitto import Mosquitto, mosquitto
+from tests.patience import until
 
 pytestmark = pytest.mark.peer
 
@@ -125,7 +125,7 @@ class Stage:
         """The platform is away while the broker takes so many messages."""
         self.subscriber.leave()
         count = self.watcher.count + messages
-        await until(lambda: self.watcher.count >= count, 50)
+        await until(lambda: self.watcher.count >= count)
 
     def arrived(self) -> int:
         """Seqs of data that the platform has."""
@@ -171,15 +171,11 @@ async def broker_forgets(at: Stage) -> None:
     await at.subscriber.come()
 
 
-async def until_slowly(fact: Callable[[], bool]) -> None:
-    await until(fact, 50)
-
-
 async def test_what_a_killed_broker_had_acknowledged_comes_again(tmp_path: Path) -> None:
     async with stage(tmp_path, "delivery: receipt") as at:
         before = at.arrived()
         await broker_forgets(at)
-        await until_slowly(lambda: at.is_complete(before + 100))
+        await until(lambda: at.is_complete(before + 100))
         assert set(at.platform.replays) == {"stalled"}
 
 
@@ -187,7 +183,7 @@ async def test_without_receipts_the_same_broker_loses_records(tmp_path: Path) ->
     async with stage(tmp_path, "delivery: puback") as at:
         await broker_forgets(at)
         before = at.arrived()
-        await until_slowly(lambda: at.arrived() > before + 60)
+        await until(lambda: at.arrived() > before + 60)
         assert at.platform.missing()
 
 
@@ -196,7 +192,7 @@ async def test_what_did_not_fit_into_the_brokers_queue_comes_again(tmp_path: Pat
         before = at.arrived()
         await at.platform_misses(300)
         await at.subscriber.come()
-        await until_slowly(lambda: at.is_complete(before + 300))
+        await until(lambda: at.is_complete(before + 300))
         assert at.platform.replays
 
 
@@ -207,7 +203,7 @@ async def test_what_did_not_fit_into_the_brokers_queue_comes_on_request(
     async with stage(tmp_path, "delivery: puback, replay: true", lines) as at:
         await at.platform_misses(300)
         await at.subscriber.come()
-        await until_slowly(lambda: bool(at.platform.missing()))
+        await until(lambda: bool(at.platform.missing()))
         asked = set[str]()
 
         def ask() -> bool:
@@ -220,5 +216,5 @@ async def test_what_did_not_fit_into_the_brokers_queue_comes_on_request(
                     asked.add(name)
             return not at.platform.missing()
 
-        await until_slowly(ask)
+        await until(ask)
         assert set(at.platform.replays) <= asked

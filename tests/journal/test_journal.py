@@ -14,6 +14,7 @@ from gateway.errors import JournalError, JournalFullError
 from gateway.journal import Entry, Journal, Settings
 from gateway.model import Lane
 from tests.journal.rig import SEGMENT, StillClock, close, commit, entries, open_journal, small
+from tests.patience import until
 
 BLOCK = b"x" * 1000
 
@@ -242,6 +243,24 @@ def test_settled_segments_go_after_their_time(path: Path, clock: StillClock) -> 
     close(journal)
 
 
+@pytest.mark.parametrize("step_s", [-3600, 3600, 3_000_000_000])
+def test_settled_segments_do_not_go_because_the_clock_is_set(
+    path: Path, clock: StillClock, step_s: int
+) -> None:
+    journal = open_journal(small(path, retain_s=60), clock)
+    put(journal, count=40, time_ns=clock.now_ns())
+    commit(journal)
+    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    before = journal.stats().lanes[Lane.DATA].segments
+    clock.time_ns += step_s * 10**9
+    clock.pass_s(59)
+    put(journal, count=20, time_ns=clock.now_ns())
+    commit(journal)
+    assert before >= 3
+    assert journal.stats().lanes[Lane.DATA].segments > before
+    close(journal)
+
+
 def test_memory_is_bounded_and_alarms_have_their_own(path: Path, clock: Clock) -> None:
     settings = Settings(path, size=1 << 20, memory=64 << 10, data_segment=SEGMENT,
                         small_segment=SEGMENT)  # fmt: skip
@@ -434,9 +453,7 @@ async def test_durable_returns_after_the_commit_and_on_commit_runs_on_the_loop(
 async def test_the_pool_is_reserved_in_the_background(path: Path) -> None:
     journal = open_journal(small(path, size=16 * SEGMENT), Clock())
     journal.start(lambda lane: None)
-    async with asyncio.timeout(10):
-        while journal.stats().reserved_bytes < 16 * SEGMENT:
-            await asyncio.sleep(0.01)
+    await until(lambda: journal.stats().reserved_bytes >= 16 * SEGMENT)
     await journal.close(clean=True)
 
 

@@ -271,7 +271,6 @@ class LyingMachine(Machine):
 QUICK = settings(
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=False,
 )
