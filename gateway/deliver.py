@@ -330,13 +330,13 @@ class LaneDelivery:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        self._remember_owed()
+        await self._remember_owed()
         while True:
             self._woken.clear()
             if await self._obey():
                 continue
             began_s = self._clock.monotonic()
-            if self.turn():
+            if await self.turn():
                 ended_s = self._clock.monotonic()
                 await self._clock.sleep_until(ended_s + REST * (ended_s - began_s))
                 continue
@@ -346,10 +346,10 @@ class LaneDelivery:
             except TimeoutError:
                 continue
 
-    def _remember_owed(self) -> None:
+    async def _remember_owed(self) -> None:
         """Take up the gaps that are owed from before this start."""
         try:
-            gaps = self._journal.owed(self.lane)
+            gaps = await asyncio.to_thread(self._journal.owed, self.lane)
         except JournalError as error:
             _log.error("owed gaps unreadable", lane=self.lane, error=str(error))
             return
@@ -414,9 +414,9 @@ class LaneDelivery:
         """There may be something to do."""
         self._woken.set()
 
-    def turn(self) -> bool:
+    async def turn(self) -> bool:
         """Load and send what there is room for; True when there is more to do at once."""
-        loaded = self._load()
+        loaded = await self._load()
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
         now_s = self._clock.monotonic()
@@ -477,14 +477,14 @@ class LaneDelivery:
         found = lanes.reasons(self.state)
         return [*found, "journal_unreadable"] if self.feed.is_unreadable else found
 
-    def _load(self) -> bool:
+    async def _load(self) -> bool:
         """Read the next records, while few messages are ready to go."""
         state = self.state
         if not state.online or not self.feed.has_more:
             return False
         if len(state.waiting) >= READY_MESSAGES and lanes.ready(state) >= READY_MESSAGES:
             return False
-        items = self.feed.load()
+        items = await self.feed.load()
         if items:
             self.tell(Loaded(items, self._outlet.window.message_bytes))
         self._progress.set()

@@ -6,6 +6,7 @@ so that sending it again costs no disk and no encoding.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -83,7 +84,8 @@ class Feed:
         """Position of the last record read."""
         self._held: dict[int, _Held] = {}
         self._held_bytes = 0
-        self._schemas: dict[int, list[Layout]] = {}
+        self._schemas: dict[int, list[Layout] | None] = {}
+        """By key; None: lost for good."""
         self._schema_failures: dict[int, int] = {}
         self._retry_s = float("-inf")
         self.owed: dict[tuple[str, str], Damage] = {}
@@ -110,13 +112,14 @@ class Feed:
         # Below position 0 lie gaps that are owed: old, and none of the backlog.
         return next((held.time_ns for at, held in self._held.items() if at > 0), None)
 
-    def load(self) -> list[Item]:
-        """The next records, now held here; none while the disk cannot be read."""
+    async def load(self) -> list[Item]:
+        """The next records, now held here; none while the disk cannot be read.
+
+        The disk is read in a thread: one that hangs must not keep the links from polling.
+        """
         goal = self._journal.committed(self._lane)
         try:
-            entries = self._journal.read(
-                self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
-            )
+            entries = await asyncio.to_thread(self._read)
             records = [self._record(entry) for entry in entries]
         except JournalError as error:
             _log.warning("journal unreadable", lane=self._lane, error=str(error))
@@ -125,6 +128,15 @@ class Feed:
         # Behind the last record a committed position may end a frame that is none.
         self.read_to = entries[-1].position if entries else goal
         return [self._hold(*pair) for pair in zip(entries, records, strict=True)]
+
+    def _read(self) -> Sequence[Entry | Damage]:
+        """The next records, and every schema they name."""
+        entries = self._journal.read(
+            self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
+        )
+        for key in {entry.schema for entry in entries if isinstance(entry, Entry)}:
+            self._layouts(key)
+        return entries
 
     def payload(self, message: Message) -> bytes:
         """``message`` as it is published now."""
@@ -245,13 +257,13 @@ class Feed:
             try:
                 self._schemas[key] = decode_schema(self._journal.schema(key))
             except MsgspecError:
-                return None
+                self._schemas[key] = None
             except JournalError:
                 failures = self._schema_failures.get(key, 0) + 1
                 self._schema_failures[key] = failures
                 if failures < SCHEMA_TRIES:
                     raise
-                return None
+                self._schemas[key] = None
         return self._schemas[key]
 
 

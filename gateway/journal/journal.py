@@ -12,18 +12,28 @@ import structlog
 from gateway.clock import Clock
 from gateway.errors import JournalError
 from gateway.journal.files import DiskFiles, File, Files
-from gateway.journal.format import COVERS, FORMAT, FULL, Draft, Kind, Row, pack_rows
+from gateway.journal.format import (
+    COVERS,
+    FORMAT,
+    FULL,
+    Draft,
+    Kind,
+    Row,
+    pack_rows,
+    unpack_dropped,
+)
 from gateway.journal.log import Log
 from gateway.journal.pool import DISK_FULL, Pool
 from gateway.journal.quarantine import Quarantine
 from gateway.journal.reader import Reader
 from gateway.journal.recovery import Recovery, StreamKey
 from gateway.journal.schemas import Schemas
+from gateway.journal.segment import DELIVERED
 from gateway.journal.slots import SlotFile
 from gateway.journal.tail import Births, Origin
 from gateway.journal.words import KEPT_BACK, Damage, Entry, Recovered, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
-from gateway.model import Lane
+from gateway.model import Cause, Lane
 
 log = structlog.get_logger()
 _FOLDERS = (
@@ -46,6 +56,7 @@ class _Waiter:
 
     log: Log
     count: int
+    sheds: int
     future: asyncio.Future[None] = field(repr=False)
 
 
@@ -192,7 +203,7 @@ class Journal:
 
         Raises:
             JournalFullError: No room, and nothing stored may go yet.
-            JournalError: Too much waits for the disk. Nothing was taken, no seq was used.
+            JournalError: It is too large. Nothing was taken, no seq was used.
         """
         return self._logs[lane].append(
             stream, payload, time_ns, readings, COVERS if covers else 0, self._schema
@@ -230,15 +241,15 @@ class Journal:
         """Return when everything appended to ``lane`` so far is committed.
 
         Raises:
-            JournalError: The disk failed; the records wait in memory.
+            JournalError: The disk failed; the records wait in memory, or a gap counts them.
         """
         log = self._logs[lane]
         if log.failed is not None:
             raise JournalError(f"{lane}: {log.failed}")
-        if log.committed_count >= log.appended:
+        if not log.waiting.count:
             return
         future = asyncio.get_running_loop().create_future()
-        self._waiters.append(_Waiter(log, log.appended, future))
+        self._waiters.append(_Waiter(log, log.waiting.taken, log.waiting.sheds, future))
         await future
 
     def _tell(self, log: Log) -> None:
@@ -253,16 +264,34 @@ class Journal:
 
     def _told(self, log: Log) -> None:
         for waiter in [w for w in self._waiters if w.log is log]:
+            why = log.failed
+            if waiter.sheds != log.waiting.sheds:
+                why = "the disk was too slow"
             if waiter.future.done():
                 self._waiters.remove(waiter)
-            elif log.committed_count >= waiter.count:
+            elif why is not None:
+                self._waiters.remove(waiter)
+                waiter.future.set_exception(JournalError(f"{log.lane}: {why}"))
+            elif log.waiting.done >= waiter.count:
                 self._waiters.remove(waiter)
                 waiter.future.set_result(None)
-            elif log.failed is not None:
-                self._waiters.remove(waiter)
-                waiter.future.set_exception(JournalError(f"{log.lane}: {log.failed}"))
         if log.failed is None:
             self._on_commit(log.lane)
+
+    def trouble(self, lane: Lane) -> str | None:
+        """Why nobody should wait for the disk at present; None: ``lane`` is being kept."""
+        return self._logs[lane].trouble()
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        """Up to ``limit`` records that wait for the disk, each with its number since start.
+
+        after: the last number seen. Nothing of it has a position yet; what memory could
+        not hold is a `Damage`.
+        """
+        log = self._logs[lane]
+        with log.lock:
+            drafts = log.waiting.since(after, limit)
+        return [(n, _unsaved(draft)) for n, draft in drafts if draft.kind in DELIVERED]
 
     def committed(self, lane: Lane) -> int:
         """Position at which the last committed frame of ``lane`` ends."""
@@ -388,7 +417,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{self._settings.path}: {error}") from error
         finally:
-            self._release()
+            await asyncio.to_thread(self._release)
 
     def _release(self) -> None:
         for reader in self._readers.values():
@@ -422,6 +451,19 @@ class Journal:
         except OSError:
             return  # tried again in a second; the commits tell of a failed disk
         self._cursor_said = now
+
+
+def _unsaved(draft: Draft) -> Entry | Damage:
+    """``draft`` as it will be read once it is on disk."""
+    stream, incarnation, seq = draft.name.decode(), draft.incarnation.hex(), draft.seq
+    if draft.kind == Kind.DROPPED:
+        first, from_ns, readings = unpack_dropped(draft.payload)
+        cause = Cause.STORAGE_FAILED
+        return Damage(
+            0, stream, incarnation, first, seq, from_ns, draft.time_ns, readings, cause
+        )
+    record = (seq, draft.schema, draft.time_ns, draft.readings, draft.payload)
+    return Entry(0, stream, incarnation, *record)
 
 
 def _claim(files: Files, settings: Settings) -> File:

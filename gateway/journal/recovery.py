@@ -25,6 +25,7 @@ from gateway.journal.format import (
     Kind,
     NewerFormatError,
     Row,
+    first_seq,
     pack_rows,
     unpack_header,
     unpack_rows,
@@ -361,7 +362,7 @@ def _drop_rewritten(found: LaneFound) -> None:
         else:
             frames = [f for f in frames if f.seq < first.get(f[2:4], f.seq + 1)]
             found.frames[segment.number] = frames
-            begins = {f[2:4]: f.seq for f in reversed(frames) if f.kind in DELIVERED}
+            begins = {f[2:4]: first_seq(f) for f in reversed(frames) if f.kind in DELIVERED}
         for key, seq in begins.items():
             first[key] = min(seq, first.get(key, seq))
 

@@ -18,6 +18,7 @@ from gateway.journal.format import (
     Kind,
     Row,
     Seal,
+    first_seq,
     pack_frame,
     pack_header,
     pack_seal,
@@ -30,7 +31,7 @@ from gateway.model import Lane
 PREFIX = "seg-"
 TOMB_PREFIX = "gone-"
 _LONG_AGO = -(1 << 63)
-DELIVERED = frozenset((Kind.RECORD, Kind.LOST))
+DELIVERED = frozenset((Kind.RECORD, Kind.LOST, Kind.DROPPED))
 
 
 def place(number: int, offset: int) -> int:
@@ -108,8 +109,9 @@ class Tally:
         if row is None:
             self.row_total += row_bytes(name)
             row = Row(
-                self.lane, name, incarnation, seq, seq, time_ns, time_ns, readings, covered
-            )
+                self.lane, name, incarnation, first_seq(frame), seq, time_ns, time_ns,
+                readings, covered,
+            )  # fmt: skip
         else:
             # The later record tells, also when the clock was set back between the two.
             covered = row.covered_ns if covered is None else covered

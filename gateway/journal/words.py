@@ -147,6 +147,8 @@ class LaneStats:
     last_commit_s: float
     """How long the last commit took, write and flush."""
     failed: str | None
+    waiting_s: float = 0.0
+    """How long the oldest record in memory has waited for the disk."""
     evicted_records: int = 0
     """Given up unsettled since start, for want of room."""
 

@@ -342,12 +342,16 @@ class _Taker:
 
 
 def _deliver(bench: Bench) -> None:
+    asyncio.run(_deliver_all(bench))
+
+
+async def _deliver_all(bench: Bench) -> None:
     memory, taker = _Memory(bench), _Taker()
     delivery = Delivery(memory, taker, bench.dialect, bench.clock, policy=Policy())
     delivery.hear(Connected(65_535, None, can_refuse=True))
     lane = delivery.lanes[Lane.DATA]
     while memory.settled(Lane.DATA) < memory.committed(Lane.DATA):
-        lane.turn()
+        await lane.turn()
         tokens, taker.tokens = taker.tokens, []
         for token in tokens:
             delivery.hear(Acknowledged(token, 0))
