@@ -43,6 +43,7 @@ from gateway.publisher import (
     PublisherEvent,
     Received,
 )
+from gateway.volatile import Volatile
 from gateway.window import Window
 
 REST: Final = 1.0
@@ -226,6 +227,7 @@ class Delivery:
         served, self._served = self._served, False
         self.window.close(event.reason)
         for lane in self.lanes.values():
+            lane.volatile.closed()
             lane.tell(Closed(event.reason, served=served))
 
     def _acknowledged(self, token: int, reason: int) -> None:
@@ -235,7 +237,9 @@ class Delivery:
         now_s = self._clock.monotonic()
         self.window.acknowledged(token, now_s)
         self._served |= reason < 0x80
-        if mail.lane is not None:
+        if mail.lane is not None and mail.key < 0:
+            mail.lane.volatile.answered(mail.key)
+        elif mail.lane is not None:
             mail.lane.tell(Answered(mail.key, reason, now_s, self._dice()))
         elif reason >= 0x80:
             self._topics_refused[mail.topic] = reason
@@ -252,14 +256,14 @@ class Delivery:
         """
         while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
             topic, payload = self._repeats[0]
-            if self._is_too_long(topic, payload):
+            if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, key=_REPEAT):
                 return
             self._repeats.popleft()
         while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
             topic, payload = next(iter(self._unsent.items()))
-            if self._is_too_long(topic, payload):
+            if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, retain=True):
                 return
@@ -277,7 +281,7 @@ class Delivery:
         """Whether the alarm lane could use the next free slot."""
         return self.lanes[Lane.ALARM].is_ready
 
-    def _is_too_long(self, topic: str, payload: bytes) -> bool:
+    def is_too_long(self, topic: str, payload: bytes) -> bool:
         """Whether sending it would cut the connection, and again after each reconnect."""
         return len(topic) + len(payload) + PACKET_BYTES > self._longest
 
@@ -319,6 +323,7 @@ class LaneDelivery:
         self.lane = lane
         self.state = State(policy, settled=journal.settled(lane))
         self.feed = Feed(lane, journal, dialect, clock)
+        self.volatile = Volatile(lane, journal, self.feed, dialect, clock)
         self._journal = journal
         self._outlet = outlet
         self._dialect = dialect
@@ -416,6 +421,7 @@ class LaneDelivery:
 
     async def turn(self) -> bool:
         """Load and send what there is room for; True when there is more to do at once."""
+        self._pass_on()
         loaded = await self._load()
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
@@ -424,6 +430,21 @@ class LaneDelivery:
             slots = 0
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
         return loaded
+
+    def _pass_on(self) -> None:
+        """While the disk takes nothing, send what memory holds: it settles nothing."""
+        outlet, window = self._outlet, self._outlet.window
+        while (
+            outlet.online
+            and window.slots(self.lane, alarm_waits=outlet.alarm_waits) > 0
+            and window.room(self.lane) > 0
+            and (message := self.volatile.next(window.message_bytes)) is not None
+        ):
+            topic = self._dialect.topic(self.lane, message.device)
+            if outlet.is_too_long(topic, message.payload):
+                self.volatile.answered(message.key)
+            else:
+                outlet.send(self, topic, message.payload, key=message.key)
 
     def tell(self, event: lanes.Event) -> None:
         """Let `lane.step` decide what follows from ``event``, and do it."""

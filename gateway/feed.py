@@ -54,6 +54,12 @@ class Backlog(Protocol):
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` has been delivered."""
 
+    def trouble(self, lane: Lane) -> str | None:
+        """Why the disk takes nothing of ``lane`` at present; None: it does."""
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        """Records that wait for the disk, behind number ``after``, each with its number."""
+
     def quarantine(self, lines: Sequence[bytes]) -> None:
         """Keep ``lines`` about refused records, durably; blocks."""
 
@@ -120,7 +126,7 @@ class Feed:
         goal = self._journal.committed(self._lane)
         try:
             entries = await asyncio.to_thread(self._read)
-            records = [self._record(entry) for entry in entries]
+            records = [self.record(entry) for entry in entries]
         except JournalError as error:
             _log.warning("journal unreadable", lane=self._lane, error=str(error))
             self._retry_s = self._clock.monotonic() + RETRY_S
@@ -223,8 +229,12 @@ class Feed:
         size = len(part) + self._dialect.overhead_bytes
         return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)
 
-    def _record(self, entry: Entry | Damage) -> Record:
-        """What to deliver for ``entry``; a gap in its place when its bytes make no sense."""
+    def record(self, entry: Entry | Damage) -> Record:
+        """What to deliver for ``entry``; a gap in its place when its bytes make no sense.
+
+        Raises:
+            JournalError: Its schema cannot be read now.
+        """
         if isinstance(entry, Damage):
             return _lost_record(entry)
         layouts = self._layouts(entry.schema)

@@ -295,6 +295,12 @@ class _Memory:
     def settled(self, lane: Lane) -> int:
         return self._settled if lane is Lane.DATA else 0
 
+    def trouble(self, lane: Lane) -> str | None:
+        return None
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        return []
+
     def quarantine(self, lines: Sequence[bytes]) -> None:
         raise BenchError("delivery quarantined a record")
 
