@@ -141,10 +141,15 @@ class Coverage:
         self._before = before
         self._changed = changed
         self._begun = False
+        self._unstored: Gap | None = None
         self._outage: _Outage | None = None
         """Of the device as a whole."""
         self._troubled = False
         """Whether any block has an outage or skipped polls."""
+
+    def account(self, unstored: Gap) -> None:
+        """Answer for what a run without a disk took; its gap ends where this begins."""
+        self._unstored = unstored
 
     @property
     def _unheard_ns(self) -> int:
@@ -328,11 +333,17 @@ class Coverage:
         self._begun = True
         before, covered_to_ns = self._before, self.covered_to_ns
         self.covered_to_ns = now_ns
-        if before is None:
-            if self._changed:
-                since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
-                yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
-            return
+        until_ns = now_ns if self._unstored is None else min(self._unstored.from_ns, now_ns)
+        if before is not None:
+            yield from self._not_running(before, until_ns)
+        elif self._changed:
+            since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
+            yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
+        if self._unstored is not None:
+            yield replace(self._unstored, to_ns=now_ns)
+
+    def _not_running(self, before: Before, now_ns: int) -> Iterator[Gap]:
+        """What stands between the last word of the incarnation before and ``now_ns``."""
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         if before.torn is not None and before.torn.to_ns is not None:

@@ -19,7 +19,7 @@ from gateway.errors import JournalError
 from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.link import Link
-from gateway.model import ClockState
+from gateway.model import ClockState, Event, Lane
 from gateway.publisher import Publisher
 from gateway.systemd import sd_notify
 
@@ -31,6 +31,8 @@ LATEST_EVERY = 5
 LOOP_LAG_S = 5.0
 WRITER_STALL_S = 120.0
 LINK_TURNS = 3
+STORAGE_FAILED = "storage_failed"
+"""Reason of a status, while the disk takes nothing."""
 
 
 class Health:
@@ -79,14 +81,20 @@ class Health:
         """``online`` or ``degraded``, and the reasons."""
         reasons = [r for r in self._delivery.reasons() if r != "broker_unreachable"]
         reasons += [f"device_missing.{name}" for name in self._intake.unwatched()]
-        refusing = self._intake.refusing or self._intake.alarms.refusing
-        if self._journal.stats().failed is not None or refusing:
-            reasons.append("storage_failed")
+        reasons += self._storage()
         if self._clock.stamp().state is ClockState.UNSYNCED:
             reasons.append("clock_unsynced")
         reasons += self._config_reasons
         serious = [reason for reason in reasons if reason != "clock_unsynced"]
         return ("degraded" if serious else "online"), reasons
+
+    def _storage(self) -> list[str]:
+        """What is wrong with the disk: it failed, or it is slower than anybody should wait."""
+        refusing = self._intake.refusing or self._intake.alarms.refusing
+        if self._journal.stats().failed is not None or refusing:
+            return [STORAGE_FAILED]
+        slow = any(self._journal.trouble(lane) is not None for lane in Lane)
+        return ["storage_slow"] if slow else []
 
     def config(self, reasons: Sequence[str], text: str) -> None:
         """What speaks against the configuration that runs, or that was to run.
@@ -129,11 +137,22 @@ class Health:
         """One line when something is out of order, one when it is in order again."""
         new = [r for r in reasons if r not in self._reasons and _is_ours_to_log(r)]
         gone = [r for r in self._reasons if r not in reasons and _is_ours_to_log(r)]
-        self._reasons = reasons
+        before, self._reasons = self._reasons, reasons
+        if (STORAGE_FAILED in reasons) != (STORAGE_FAILED in before):
+            self._say_storage()
         if new:
             log.warning("out of order", reasons=new)
         if gone:
             log.info("in order again", reasons=gone)
+
+    def _say_storage(self) -> None:
+        """Tell the platform that the disk failed, or that it is well again."""
+        why = self._journal.stats().failed
+        if STORAGE_FAILED in self._reasons:
+            fields = {"error": why or "the journal refuses records", "volatile": True}
+            self._intake.event(Event("storage_degraded", fields))
+        else:
+            self._intake.event(Event("storage_restored", {}))
 
     def _mark(self) -> None:
         try:

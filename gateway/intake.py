@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -36,6 +37,8 @@ class _Stream:
         self.device = device
         self.waiting: list[Gap] = []
         self.lost: Gap | None = None
+        self.readings = 0
+        """Handed to the journal since start, or lost on the way."""
         self.taken_to_ns: int | None = None
         """Time of the last readings that the journal took."""
 
@@ -85,7 +88,8 @@ class Intake:
         self._streams: dict[str, _Stream] = {}
         """Of every device there was in this incarnation: a gap may wait after it has gone."""
         self._devices: dict[str, _Device] = {}
-        self._watch(devices, clock.now_ns(), {})
+        self._started_ns = clock.now_ns()
+        self._watch(devices, self._started_ns, {})
         self._meta = _Stream(Lane.META, GATEWAY_STREAM)
         self.refusing = False
         """Whether the journal refuses records at present."""
@@ -109,6 +113,22 @@ class Intake:
         self._write_gap(self._meta, gap)
         if before.torn is not None:
             self._write_gap(self._meta, before.torn)
+
+    def account(self, unstored: Mapping[str, Gap]) -> None:
+        """Answer for readings that a run in memory alone took just before this one.
+
+        unstored: their gap, by device; it begins where that run did.
+        """
+        for name, gap in unstored.items():
+            if name in self._devices:
+                self._devices[name].coverage.account(replace(gap, id=self._gap_id()))
+
+    def unstored(self) -> dict[str, Gap]:
+        """A gap for all that was recorded of each device, if no disk holds any of it."""
+        return {
+            name: Gap("", Cause.STORAGE_FAILED, self._started_ns, None, count=stream.readings)
+            for name, stream in self._streams.items()
+        }
 
     def change(
         self,
@@ -310,6 +330,7 @@ class Intake:
     def _append(
         self, stream: _Stream, payload: bytes, time_ns: int, *, readings: int, covers: bool
     ) -> None:
+        stream.readings += readings
         if not stream.is_whole and not self._catch_up(stream, time_ns):
             self._lose(stream, time_ns, readings)
             return

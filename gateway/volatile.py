@@ -54,7 +54,7 @@ class Volatile:
         self._key = 0
 
     def next(self, max_bytes: int) -> VolatileMessage | None:
-        """The next message, which is in flight from now on; None: the disk is well, or no news."""
+        """The next message, in flight from now on; None: there is no need, or no news."""
         if self._journal.trouble(self._lane) is None:
             self._ready.clear()  # they will be delivered as what they are
             return None

@@ -55,8 +55,9 @@ class Log:
     def __init__(
         self, settings: Settings, births: Births, clock: Clock, schemas: Schemas,
         segments: list[Segment], settling: Settling, incarnation: bytes,
-        preface: Callable[[], Iterable[Draft]],
+        preface: Callable[[], Iterable[Draft]], failed: str | None = None,
     ) -> None:  # fmt: skip
+        """failed: why the disk takes nothing, if that is known already."""
         self.lane: Lane = births.lane
         self.lock = threading.Lock()
         self.files_lock = threading.Lock()
@@ -65,7 +66,7 @@ class Log:
         self.settling = settling
         self.wake: Callable[[], None] = lambda: None
         self.meter = Meter()
-        self.failed: str | None = None
+        self.failed = failed
         """Why the disk took nothing when it was asked last."""
         self.waiting = Waiting(settings.memory_limit(births.lane))
         self.committed_heads: dict[str, int] = {}

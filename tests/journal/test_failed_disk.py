@@ -45,9 +45,7 @@ def settings(**changes: Any) -> Settings:
 
 def put(journal: Journal, count: int, stream: str = "s", *, first: int = 0) -> None:
     for n in range(first, first + count):
-        journal.append(
-            Lane.DATA, stream, b"p" * 300, time_ns=1000 + n, readings=4, covers=True
-        )
+        journal.append(Lane.DATA, stream, b"p" * 300, time_ns=1000 + n, readings=4, covers=True)
 
 
 def fail(disk: FakeDisk, journal: Journal, lane: Lane = Lane.DATA) -> None:
