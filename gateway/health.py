@@ -57,6 +57,8 @@ class Health:
         self._announcer = announcer
         self._clock = clock
         self._ticks = 0
+        self._marked = 0
+        """Streams there were when they were marked last: a new one is marked at once."""
         self._status = ""
         self._reasons: list[str] = []
         self._config_reasons: Sequence[str] = ()
@@ -123,8 +125,9 @@ class Health:
         self._ticks += 1
         self._feed(loop_lag_s)
         self._intake.announce()
-        if self._ticks % HEADS_EVERY == 1:
+        if self._ticks % HEADS_EVERY == 1 or self._intake.streams > self._marked:
             self._mark()
+        if self._ticks % HEADS_EVERY == 1:
             self._announcer.heads(self._delivery)
         state, reasons = self.state()
         self._announcer.status(self._delivery, state, reasons)
@@ -155,6 +158,7 @@ class Health:
             self._intake.event(Event("storage_restored", {}))
 
     def _mark(self) -> None:
+        self._marked = self._intake.streams
         try:
             self._intake.mark()
         except JournalError as error:

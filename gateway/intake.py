@@ -287,6 +287,11 @@ class Intake:
             newest.update(zip(names, zip(values, quality, strict=True), strict=True))
         return newest
 
+    @property
+    def streams(self) -> int:
+        """How many streams of data have begun."""
+        return sum(stream.readings > 0 for stream in self._streams.values())
+
     def unwatched(self) -> list[str]:
         """The devices that give no readings at present."""
         return [name for name, device in self._devices.items() if not device.coverage.watched]
@@ -299,10 +304,11 @@ class Intake:
         torn = recovered.torn.get((lane, device))
         gap = torn and Gap(
             self._gap_id(),
-            Cause.UNCOMMITTED_WINDOW,
+            torn.cause,
             torn.from_ns,
             torn.to_ns,
             count=torn.readings,
+            exact=torn.readings is not None,
         )
         return Before(state.incarnation, state.seq, state.covered_to_ns, recovered.clean, gap)
 

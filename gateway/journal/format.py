@@ -234,11 +234,11 @@ def unpack_dropped(payload: bytes) -> tuple[int, int, int]:
     return first_seq, from_ns, readings
 
 
-def first_seq(frame: Draft | Frame) -> int:
-    """First seq that ``frame`` stands for."""
+def first_of(frame: Draft | Frame) -> tuple[int, int]:
+    """First seq that ``frame`` stands for, and the time of that record."""
     if frame.kind == Kind.DROPPED and frame.payload is not None:
-        return unpack_dropped(frame.payload)[0]
-    return frame.seq
+        return unpack_dropped(frame.payload)[:2]
+    return frame.seq, frame.time_ns
 
 
 def find_frame(buffer: bytes, start: int, generation: int) -> int:

@@ -12,6 +12,7 @@ from gateway.journal.format import (
     HEADER_BYTES,
     Draft,
     Frame,
+    Header,
     Kind,
     Row,
     frame_bytes,
@@ -36,12 +37,18 @@ class LaneFound:
     has_unreadable: bool = False
     """An unsealed segment holds bytes of frames that could not be parsed."""
     settled: int = 0
+    has_cursor: bool = False
+    """Somebody said how far the lane is settled."""
     last_number: int = 0
     states: dict[bytes, Row] = field(default_factory=dict)
     """Last row of each stream, by name."""
     torn: dict[Key, list[Frame]] = field(default_factory=dict)
     discarded: list[Segment] = field(default_factory=list)
     """Originals whose content now stands elsewhere; recycled once the cursor says so."""
+
+    def is_unsettled(self, header: Header) -> bool:
+        """Nothing of the incarnation that took it was settled: its streams begin at 1."""
+        return self.has_cursor and not header.gathered and self.settled >> 32 <= header.origin
 
 
 def seal_rows(files: Files, segment: Segment) -> tuple[Row, ...]:
@@ -185,7 +192,8 @@ class Gathering:
         header = segment.header
         oldest = (self._kept + self._group)[0].number
         is_native = key[0].hex() == header.incarnation and not header.gathered
-        return 1 if is_native and oldest <= header.origin else frame.seq
+        is_whole = oldest <= header.origin or self._found.is_unsettled(header)
+        return 1 if is_native and is_whole else frame.seq
 
     def _table_bytes(self) -> int:
         return sum(frame_bytes(b"", draft.payload) for draft in self._table)

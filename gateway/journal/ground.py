@@ -10,6 +10,7 @@ import errno
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -51,6 +52,7 @@ class Starter:
     """Layout of the records to come."""
     boot: str
     config: str
+    time_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,13 @@ def _begin(settings: Settings, starter: Starter, files: Files, claim: File) -> G
     schemas.save()
     for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
         _make_ready(pool)
-    mark = {"format": FORMAT, "gateway": starter.gateway, "incarnation": origin.incarnation}
-    state.write({**mark, "previous": origin.previous, "clean": False}, sync=True)
+    mark: dict[str, Any] = {
+        "format": FORMAT,
+        "gateway": starter.gateway,
+        "incarnation": origin.incarnation,
+    }
+    mark |= {"previous": origin.previous, "began_ns": starter.time_ns}
+    state.write({**mark, "clean": False}, sync=True)
     return Ground(
         files, claim, state, cursor, schemas, key, origin, recovery, recovered, pools
     )  # fmt: skip

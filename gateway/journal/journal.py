@@ -94,7 +94,7 @@ class Journal:
             NoDiskError: The disk does not take it, and may later.
             JournalError: Not ours, in use, of a newer format.
         """
-        starter = Starter(gateway, schema, boot, config)
+        starter = Starter(gateway, schema, boot, config, clock.now_ns())
         return cls(settings, clock, take(settings, starter, files))
 
     @classmethod
@@ -103,7 +103,7 @@ class Journal:
         config: str, why: str,
     ) -> Journal:  # fmt: skip
         """A journal in memory alone, because of ``why``: every commit fails."""
-        starter = Starter(gateway, schema, boot, config)
+        starter = Starter(gateway, schema, boot, config, clock.now_ns())
         return cls(settings, clock, nowhere(settings, starter, why))
 
     def _each_pool(self) -> tuple[Pool, Pool]:

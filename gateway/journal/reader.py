@@ -9,7 +9,7 @@ from gateway.journal.format import (
     Frame,
     Kind,
     Row,
-    first_seq,
+    first_of,
     unpack_dropped,
 )
 from gateway.journal.gather import seal_rows
@@ -144,24 +144,25 @@ class Reader:
         """Add ``frame`` and what is missing before it."""
         kind, _, incarnation, name, seq, schema, time_ns, readings, payload, at, end = frame
         key = (incarnation, name)
-        first = seq if kind != Kind.DROPPED else first_seq(frame)
+        first, first_ns = (seq, time_ns) if kind != Kind.DROPPED else first_of(frame)
         due = self._expected.get(key)
         if due is None:
             is_first = self._is_complete and incarnation == self._incarnation
-            due = (1 if is_first else first, time_ns)
+            due = (1 if is_first else first, first_ns)
         if seq < due[0]:
             return  # written twice: the flush of its first place failed
         self._expected[key] = (seq + 1, time_ns)
         if first > due[0]:
             position = base | at | _INSIDE
             self._miss(position, key, due, first - 1, time_ns, None, after, found)
-            due = (first, time_ns)
+            due = (first, first_ns)
         position = base | end
         if position <= after:
             return
         if kind == Kind.DROPPED and payload is not None:
             readings = unpack_dropped(payload)[2]
             cause = Cause.STORAGE_FAILED
+            due = (first, first_ns) if first == 1 else due  # before it there was no record
             self._miss(position, key, due, seq, time_ns, readings, after, found, cause)
             return
         if payload is None or kind == Kind.LOST:

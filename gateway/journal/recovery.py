@@ -25,7 +25,7 @@ from gateway.journal.format import (
     Kind,
     NewerFormatError,
     Row,
-    first_seq,
+    first_of,
     pack_rows,
     unpack_header,
     unpack_rows,
@@ -36,7 +36,7 @@ from gateway.journal.scan import read_seal, walk
 from gateway.journal.segment import DELIVERED, Segment, Tally, place
 from gateway.journal.settling import Key, Settling
 from gateway.journal.words import Recovered, StreamState, TornStream
-from gateway.model import Lane
+from gateway.model import Cause, Lane
 
 log = structlog.get_logger()
 StreamKey = tuple[Lane, str]
@@ -62,6 +62,8 @@ class Recovery:
         self.lanes = {lane: LaneFound(lane, path / lane.value) for lane in Lane}
         self.covered: dict[StreamKey, Row] = {}
         """Where every stream that was ever heard of ended."""
+        self._gone: dict[StreamKey, TornStream] = {}
+        """Streams of which a mark tells, and no record is left."""
 
     def check_formats(self) -> None:
         """Look at every segment header before anything is touched.
@@ -91,7 +93,7 @@ class Recovery:
             first_start=last is None,
             previous=last,
             streams={key: _state(row) for key, row in self.covered.items()},
-            torn=dict(self._torn()),
+            torn={**self._gone, **dict(self._torn())},
             quarantined=tuple(self._quarantined),
         )
 
@@ -156,6 +158,7 @@ class Recovery:
 
     def _load_cursor(self, found: LaneFound) -> None:
         number, generation, offset = self._cursor.get(found.lane.value, (0, 0, 0))
+        found.has_cursor = found.lane.value in self._cursor
         last = found.segments[-1].number if found.segments else 0
         found.last_number = max(last, number)
         if number > last:
@@ -230,7 +233,10 @@ class Recovery:
                 self.covered[lane, name.decode()] = row
         for said in self._marks():
             mark, key = said, (said.lane, said.name.decode())
-            if key not in self.covered and self.lanes[mark.lane].has_unreadable:
+            found = self.lanes[mark.lane]
+            if key not in self.covered and found.has_cursor and not found.settled:
+                self._gone[key] = self._lost(mark)
+            if key not in self.covered and found.has_unreadable:
                 # The records the mark counts on may be the ones that cannot be read.
                 mark = mark._replace(covered_ns=None)
             known = self.covered.setdefault(key, mark)
@@ -240,6 +246,12 @@ class Recovery:
                 self.covered[key] = known._replace(covered_ns=mark.covered_ns)
             elif mark.last_seq < known.last_seq:
                 self.covered[key] = known._replace(covered_ns=_further(known, mark))
+
+    def _lost(self, mark: Row) -> TornStream:
+        """All that ``mark`` counted: nothing of it is there, and nothing was ever settled."""
+        to_ns = mark.covered_ns or mark.last_ns
+        from_ns = min(self._began_ns(mark.incarnation.hex()), to_ns)
+        return TornStream(1, mark.last_seq, from_ns, to_ns, None, Cause.JOURNAL_CORRUPT)
 
     def _marks(self) -> list[Row]:
         """Rows of marks, oldest first, from the last mark that names every stream on."""
@@ -294,7 +306,23 @@ class Recovery:
                     )
             elif segment.number == found.settled >> 32:
                 self._survey(found, segment, settling)
+            if found.is_unsettled(segment.header):
+                self._expect_from_one(segment, settling)
         return settling
+
+    def _expect_from_one(self, segment: Segment, settling: Settling) -> None:
+        """What stood before ``segment`` in its incarnation was not settled: it is lost."""
+        began_ns = self._began_ns(segment.header.incarnation)
+        for row in seal_rows(self._files, segment):
+            if row.incarnation.hex() == segment.header.incarnation:
+                settling.expected.setdefault((row.incarnation, row.name), (1, began_ns))
+
+    def _began_ns(self, incarnation: str) -> int:
+        """When ``incarnation`` began, or else took its first segment that is still there."""
+        if self._state is not None and self._state["incarnation"] == incarnation:
+            return int(self._state.get("began_ns", 0))
+        headers = (s.header for found in self.lanes.values() for s in found.segments)
+        return min((h.time_ns for h in headers if h.incarnation == incarnation), default=0)
 
     def _survey(self, found: LaneFound, segment: Segment, settling: Settling) -> None:
         for n, row in enumerate(seal_rows(self._files, segment), start=1):
@@ -362,7 +390,7 @@ def _drop_rewritten(found: LaneFound) -> None:
         else:
             frames = [f for f in frames if f.seq < first.get(f[2:4], f.seq + 1)]
             found.frames[segment.number] = frames
-            begins = {f[2:4]: first_seq(f) for f in reversed(frames) if f.kind in DELIVERED}
+            begins = {f[2:4]: first_of(f)[0] for f in reversed(frames) if f.kind in DELIVERED}
         for key, seq in begins.items():
             first[key] = min(seq, first.get(key, seq))
 

@@ -18,7 +18,7 @@ from gateway.journal.format import (
     Kind,
     Row,
     Seal,
-    first_seq,
+    first_of,
     pack_frame,
     pack_header,
     pack_seal,
@@ -108,10 +108,10 @@ class Tally:
         row = self.rows.get(key)
         if row is None:
             self.row_total += row_bytes(name)
+            first, first_ns = first_of(frame)
             row = Row(
-                self.lane, name, incarnation, first_seq(frame), seq, time_ns, time_ns,
-                readings, covered,
-            )  # fmt: skip
+                self.lane, name, incarnation, first, seq, first_ns, time_ns, readings, covered
+            )
         else:
             # The later record tells, also when the clock was set back between the two.
             covered = row.covered_ns if covered is None else covered

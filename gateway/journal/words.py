@@ -99,13 +99,17 @@ class StreamState(NamedTuple):
 
 
 class TornStream(NamedTuple):
-    """Records that were being written when the last incarnation died."""
+    """Records of the last incarnation that cannot be there any more: it died writing them,
+    or the segments that held them are gone.
+    """
 
     first_seq: int
     last_seq: int
     from_ns: int
     to_ns: int
-    readings: int
+    readings: int | None
+    """None: nobody knows how many."""
+    cause: Cause = Cause.UNCOMMITTED_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
