@@ -85,6 +85,8 @@ class Header(NamedTuple):
     gathered: bool = False
     evicts: int = 0
     """Of a tomb: number of the first segment it stands for; ``number`` is the last."""
+    oldest: int | None = None
+    """Number of the oldest segment of the lane when this one was born; it may be itself."""
 
 
 class Draft(NamedTuple):

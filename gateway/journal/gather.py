@@ -37,8 +37,6 @@ class LaneFound:
     has_unreadable: bool = False
     """An unsealed segment holds bytes of frames that could not be parsed."""
     settled: int = 0
-    has_cursor: bool = False
-    """Somebody said how far the lane is settled."""
     last_number: int = 0
     states: dict[bytes, Row] = field(default_factory=dict)
     """Last row of each stream, by name."""
@@ -46,9 +44,13 @@ class LaneFound:
     discarded: list[Segment] = field(default_factory=list)
     """Originals whose content now stands elsewhere; recycled once the cursor says so."""
 
-    def is_unsettled(self, header: Header) -> bool:
-        """Nothing of the incarnation that took it was settled: its streams begin at 1."""
-        return self.has_cursor and not header.gathered and self.settled >> 32 <= header.origin
+    def is_all_there(self, header: Header) -> bool:
+        """Nothing of the incarnation that took it was let go: its streams begin at 1."""
+        if header.gathered or header.evicts:
+            return False
+        mine = (s.header for s in self.segments if s.header.incarnation == header.incarnation)
+        oldest = [h.oldest for h in mine if not h.gathered and not h.evicts][-1]
+        return oldest is not None and oldest <= header.origin
 
 
 def seal_rows(files: Files, segment: Segment) -> tuple[Row, ...]:
@@ -192,7 +194,7 @@ class Gathering:
         header = segment.header
         oldest = (self._kept + self._group)[0].number
         is_native = key[0].hex() == header.incarnation and not header.gathered
-        is_whole = oldest <= header.origin or self._found.is_unsettled(header)
+        is_whole = oldest <= header.origin or self._found.is_all_there(header)
         return 1 if is_native and is_whole else frame.seq
 
     def _table_bytes(self) -> int:

@@ -294,13 +294,17 @@ class Log:
         while True:
             self._watch()
             try:
-                return self._births.next()
+                return self._births.next(self._oldest())
             except OSError as error:
                 # Somebody else filled the disk before the pool was whole: what it
                 # has of files is all there will be.
                 if error.errno not in DISK_FULL:
                     raise
             self._make_room()
+
+    def _oldest(self) -> int | None:
+        """Number of the oldest segment that holds records."""
+        return next((s.number for s in self.segments if not s.is_tomb), None)
 
     def _make_room(self) -> None:
         """Give up one segment: the oldest settled one, else the oldest of all.

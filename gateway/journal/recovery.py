@@ -158,7 +158,6 @@ class Recovery:
 
     def _load_cursor(self, found: LaneFound) -> None:
         number, generation, offset = self._cursor.get(found.lane.value, (0, 0, 0))
-        found.has_cursor = found.lane.value in self._cursor
         last = found.segments[-1].number if found.segments else 0
         found.last_number = max(last, number)
         if number > last:
@@ -234,7 +233,7 @@ class Recovery:
         for said in self._marks():
             mark, key = said, (said.lane, said.name.decode())
             found = self.lanes[mark.lane]
-            if key not in self.covered and found.has_cursor and not found.settled:
+            if key not in self.covered and _should_hold(found, mark):
                 self._gone[key] = self._lost(mark)
             if key not in self.covered and found.has_unreadable:
                 # The records the mark counts on may be the ones that cannot be read.
@@ -248,7 +247,7 @@ class Recovery:
                 self.covered[key] = known._replace(covered_ns=_further(known, mark))
 
     def _lost(self, mark: Row) -> TornStream:
-        """All that ``mark`` counted: nothing of it is there, and nothing was ever settled."""
+        """All that ``mark`` counted: nothing of it is there."""
         to_ns = mark.covered_ns or mark.last_ns
         from_ns = min(self._began_ns(mark.incarnation.hex()), to_ns)
         return TornStream(1, mark.last_seq, from_ns, to_ns, None, Cause.JOURNAL_CORRUPT)
@@ -306,16 +305,17 @@ class Recovery:
                     )
             elif segment.number == found.settled >> 32:
                 self._survey(found, segment, settling)
-            if found.is_unsettled(segment.header):
+            if found.is_all_there(segment.header):
                 self._expect_from_one(segment, settling)
         return settling
 
     def _expect_from_one(self, segment: Segment, settling: Settling) -> None:
-        """What stood before ``segment`` in its incarnation was not settled: it is lost."""
+        """What stood before ``segment`` in its incarnation and is not there is lost."""
         began_ns = self._began_ns(segment.header.incarnation)
         for row in seal_rows(self._files, segment):
             if row.incarnation.hex() == segment.header.incarnation:
-                settling.expected.setdefault((row.incarnation, row.name), (1, began_ns))
+                due = (1, min(began_ns, row.first_ns))
+                settling.expected.setdefault((row.incarnation, row.name), due)
 
     def _began_ns(self, incarnation: str) -> int:
         """When ``incarnation`` began, or else took its first segment that is still there."""
@@ -371,6 +371,14 @@ class Recovery:
             )
             for lane, found in self.lanes.items()
         }
+
+
+def _should_hold(found: LaneFound, mark: Row) -> bool:
+    """The records ``mark`` counted were never let go: they must be in the lane."""
+    if not found.segments:
+        return True  # the newest segment is never let go
+    newest = found.segments[-1].header
+    return newest.incarnation == mark.incarnation.hex() and found.is_all_there(newest)
 
 
 def _is_superseded(header: Header, tombs: Iterable[Header]) -> bool:
