@@ -1,7 +1,7 @@
 """From what the links say to the journal: alarms, coverage, rules, record bytes, append.
 
 A plain synchronous path that only fills memory; the journal's writer makes it durable.
-What the journal cannot take is counted and becomes a ``storage_failed`` gap in the same
+What the journal refuses is counted and becomes a ``storage_failed`` gap in the same
 stream as soon as it takes records again; gap records themselves wait and are never dropped.
 """
 

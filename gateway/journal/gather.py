@@ -46,10 +46,14 @@ class LaneFound:
 
     def is_all_there(self, header: Header) -> bool:
         """Nothing of the incarnation that took it was let go: its streams begin at 1."""
-        if header.gathered or header.evicts:
+        if header.gathered or header.evicts or self.settled >> 32 > header.origin:
+            return False
+        if any(
+            s.is_tomb and s.header.evicts <= header.origin <= s.number for s in self.segments
+        ):
             return False
         mine = (s.header for s in self.segments if s.header.incarnation == header.incarnation)
-        oldest = [h.oldest for h in mine if not h.gathered and not h.evicts][-1]
+        oldest = [h.oldest for h in mine if not h.evicts][-1]
         return oldest is not None and oldest <= header.origin
 
 
