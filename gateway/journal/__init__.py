@@ -53,9 +53,9 @@ Commit (``log.py``, ``tail.py``, ``writer.py``)
 
 Reading and settling (``reader.py``, ``settling.py``)
     Reading is done in a thread. A reader knows which seq must come next in each stream; a
-    jump, or a payload that does not match its CRC, is a `Damage` in its place. Acknowledgements settle a
-    contiguous prefix; the cursor is written once a second, without a flush: losing it
-    costs duplicates, which have the same key.
+    jump, or a payload that does not match its CRC, is a `Damage` in its place.
+    Acknowledgements settle a contiguous prefix; the cursor is written once a second,
+    without a flush: losing it costs duplicates, which have the same key.
 
 Recovery is the normal open (``recovery.py``, ``gather.py``)
     Headers, seals and cursor are read; segments without a seal are walked, stepping

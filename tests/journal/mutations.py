@@ -92,8 +92,8 @@ MUTATIONS = [
     Mutation(
         "the loop waits while a file changes hands",
         "gateway/journal/log.py",
-        "            self._births.pool.give(self.segments[0].path)\n            with self.lock:",
-        "            with self.lock:\n                self._births.pool.give(self.segments[0].path)",
+        "        with self.files_lock:\n            # No reader may be",
+        "        with self.files_lock, self.lock:\n            # No reader may be",
         _FAILED + "test_a_rename_that_hangs_while_a_segment_is_recycled_holds_up_nobody",
     ),
     Mutation(
