@@ -156,7 +156,7 @@ class Agent:
             "gateway": self._site.config.gateway.id,
             "schema": encode_schema([layout_of(block) for block in self._blocks()]),
             "clock": self._clock,
-            "boot": self._clock.boot_id(),
+            "boot": self._clock.boot,
             "config": self._site.fingerprint,
         }
 
@@ -471,7 +471,7 @@ def by_device(blocks: Iterable[Block[object]]) -> dict[str, list[Block[object]]]
 
 def encoder_of(blocks: Sequence[Block[object]], clock: Clock) -> Encoder:
     """What writes the records of ``blocks``, in the order of their schema."""
-    return Encoder(clock.boot_id(), blocks, [layout_of(block) for block in blocks])
+    return Encoder(clock.boot, blocks, [layout_of(block) for block in blocks])
 
 
 def policy_of(mqtt: MqttConfig) -> Policy:

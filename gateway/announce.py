@@ -12,6 +12,7 @@ from gateway.clock import Clock
 from gateway.deliver import Delivery
 from gateway.dialects import Origin
 from gateway.dialects.json import JsonDialect
+from gateway.feed import LATE_NS
 from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.loader import Site
@@ -19,8 +20,6 @@ from gateway.model import Alarm, Lane, Tag
 from gateway.publisher import Publisher
 from gateway.record import Record
 
-LAG_NS = 10_000_000_000
-"""A lane whose oldest unsettled record is older than this lags."""
 SNAPSHOT_RECORDS = 32
 """Alarms in one message of a snapshot: short enough for a slow link and a small broker."""
 VERSION = version("tidegate")
@@ -114,12 +113,11 @@ class Announcer:
         )
         delivery.announce(self._dialect.topic("heads"), payload)
 
-    def latest(self, publisher: Publisher) -> None:
+    def latest(self, delivery: Delivery, publisher: Publisher) -> None:
         """While the data lane lags, say the newest values; QoS 0, not a record."""
-        oldest_ns = self._journal.stats().lanes[Lane.DATA].oldest_unsettled_ns
-        now_ns = self._clock.now_ns()
-        if oldest_ns is None or now_ns - oldest_ns < LAG_NS:
+        if not delivery.lags:
             return
+        now_ns = self._clock.now_ns()
         for device in self._devices():
             payload = self._dialect.latest(
                 device=device, time_ns=now_ns, values=self._intake.latest(device)
@@ -141,7 +139,6 @@ class Announcer:
 
     def _repetition(self, run: Sequence[Standing]) -> bytes:
         first, last = run[0], run[-1]
-        edge_ns = self._clock.now_ns() - LAG_NS
         origin = Origin(
             first.incarnation,
             first.record.boot,
@@ -151,7 +148,9 @@ class Announcer:
             last.seq,
         )
         parts = [self._dialect.record(s.seq, _marked(s.record)) for s in run]
-        return self._dialect.message(origin, parts, [s.record.time_ns < edge_ns for s in run])
+        now, boot = self._clock.stamp(), self._clock.boot
+        late = [s.record.made.age_ns(boot, now) > LATE_NS for s in run]
+        return self._dialect.message(origin, parts, late)
 
     def _devices(self) -> Iterator[str]:
         unwatched = set(self._intake.unwatched())

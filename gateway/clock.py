@@ -2,7 +2,11 @@
 
 The clock state is never guessed: it comes from ``adjtimex`` where the sandbox
 allows the call, else from the file that ``tidegate-clock`` writes (`clock_state`), else the
-clock is ``unsynced``.
+clock is ``unsynced``. Where ``TIDEGATE_CLOCK_STATE`` names such a file, only that one counts.
+What follows from it, and from the clock being set, is `epochs`'s to say.
+
+The monotonic clock counts the time the machine was suspended (``CLOCK_BOOTTIME``): who was
+asleep has missed polls, and what was read before maps to civil time as what was read after.
 """
 
 from __future__ import annotations
@@ -14,8 +18,10 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.epochs import Epochs, Look, Turn, Word, drift_ns, explained_ns
 from gateway.model import ClockState, Stamp
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -24,9 +30,9 @@ STATE_MAX_AGE_S = 10.0
 """What was written longer ago says nothing: whoever writes it has stopped."""
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
-_STATE_AGE_S = 1.0
-_WALL_DRIFT_PPM = 500
-"""Fastest drift the kernel allows a disciplined clock (adjtimex(2), ``tick``)."""
+_CLOSE_NS = 100_000
+"""Both clocks read within so long were read together."""
+_TRIES = 5
 
 
 class _Timex(ctypes.Structure):
@@ -59,75 +65,87 @@ def kernel_clock_error_us() -> int | None:
     return int(timex.maxerror)
 
 
-def told_clock_error_us(file: Path, boot: str, now_ns: int) -> int | None:
-    """The same as ``file`` tells it, grown by what the clock may have drifted since.
+def told(file: Path, boot: str, look: Look) -> Word | None:
+    """What ``file`` says of the clock, grown by what it may have drifted since.
 
-    None too when there is no such file, or it is not fresh or not of this ``boot``.
-    now_ns: the monotonic clock.
+    None when there is no such file, it vouches for nothing, is not fresh, or speaks of
+    another ``boot`` or of the clock as it stood before it was set.
     """
     try:
-        told = json.loads(file.read_text())
-        age_s = (now_ns - told["mono_ns"]) / 1e9
-        if told["boot"] != boot or not 0 <= age_s <= STATE_MAX_AGE_S:
+        said = json.loads(file.read_text())
+        age_ns = look.mono_ns - said["mono_ns"]
+        moved_ns = abs(said["utc_ns"] - said["mono_ns"] - look.offset_ns)
+        state, bound_ms = ClockState(said["state"]), said["bound_ms"]
+        is_ours = said["boot"] == boot and 0 <= age_ns <= STATE_MAX_AGE_S * 1e9
+        if not is_ours or state is ClockState.UNSYNCED:
             return None
-        error_us = told["error_us"]
-        return None if error_us is None else int(error_us + age_s * _WALL_DRIFT_PPM)
+        error_ns = bound_ms * 1_000_000 + drift_ns(age_ns)
     except (OSError, ValueError, TypeError, KeyError):
         return None  # nobody said anything that can be understood
+    if moved_ns > explained_ns(error_ns) + look.unsure_ns:
+        return None
+    return Word(state, -(-error_ns // 1000))
 
 
 class Clock:
     """Wall time for timestamps, monotonic time for schedules."""
 
-    def __init__(self, state_file: Path = STATE_FILE) -> None:
+    def __init__(self, state_file: Path | None = STATE_FILE) -> None:
         """state_file: what tells the clock's state where ``adjtimex`` is forbidden."""
-        self._state_file = state_file
-        self._boot = ""
-        self._looked_at = float("-inf")
-        self._state = ClockState.UNSYNCED
-        self._bound_ms: int | None = None
-        self._synced_at: float | None = None
+        given = os.environ.get("TIDEGATE_CLOCK_STATE")
+        self._asks_kernel = not given
+        self._state_file = Path(given) if given else state_file
+        self.boot = self.boot_id()
+        """This boot of the machine, to which monotonic times belong."""
+        self._epochs = Epochs(self.boot)
 
     def now_ns(self) -> int:
-        """Unix time in nanoseconds; may jump when NTP steps the clock."""
+        """Unix time in nanoseconds; jumps when somebody sets the clock."""
         return time.time_ns()
 
     def monotonic(self) -> float:
-        """Seconds that never go back; for intervals and timeouts only."""
-        return time.monotonic()
+        """Seconds that never go back, asleep or awake; for intervals and timeouts only."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def monotonic_ns(self) -> int:
         """`monotonic` in nanoseconds, comparable only within one boot."""
-        return time.monotonic_ns()
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     async def sleep_until(self, deadline: float) -> None:
         """Sleep until ``monotonic()`` reaches ``deadline``."""
         await asyncio.sleep(max(0.0, deadline - self.monotonic()))
 
     def stamp(self) -> Stamp:
-        """The time now, and how far it can be trusted; the state is a second old at most."""
-        now = self.monotonic()
-        if now - self._looked_at >= _STATE_AGE_S:
-            self._looked_at = now
-            self._look(now)
-        return Stamp(self.now_ns(), self._state, self._bound_ms)
+        """The time now, and how far it can be trusted; sees at once that the clock was set."""
+        look, epochs = self._look(), self._epochs
+        if epochs.is_due(look):
+            epochs.judge(look, self._word(look))
+        return Stamp(look.utc_ns, epochs.state, epochs.bound_ms, look.mono_ns)
 
-    def _look(self, now: float) -> None:
-        error_us = self._error_us()
-        if error_us is not None:
-            self._state, self._bound_ms = ClockState.SYNCED, -(-error_us // 1000)
-            self._synced_at, self._error_ms = now, self._bound_ms
-        elif self._synced_at is not None:
-            drift_ms = (now - self._synced_at) * _WALL_DRIFT_PPM / 1000
-            self._state = ClockState.HOLDOVER
-            self._bound_ms = self._error_ms + 1 + int(drift_ms)
+    def turns(self) -> Sequence[Turn]:
+        """What the stamps since the last call saw happen to the clock, in order."""
+        return self._epochs.turns()
 
-    def _error_us(self) -> int | None:
-        try:
-            return kernel_clock_error_us()
-        except PermissionError:
-            self._boot = self._boot or self.boot_id()
-            return told_clock_error_us(self._state_file, self._boot, self.monotonic_ns())
+    def _look(self) -> Look:
+        """Both clocks, read together unless the machine is too busy."""
+        look = Look(0, 0, _CLOSE_NS)
+        for _ in range(_TRIES):
+            asked_ns = self.monotonic_ns()
+            utc_ns, mono_ns = self.now_ns(), self.monotonic_ns()
+            look = Look(utc_ns, mono_ns, mono_ns - asked_ns)
+            if look.unsure_ns < _CLOSE_NS:
+                break
+        return look
+
+    def _word(self, look: Look) -> Word | None:
+        if self._asks_kernel:
+            try:
+                error_us = kernel_clock_error_us()
+            except PermissionError:
+                pass
+            else:
+                return None if error_us is None else Word(ClockState.SYNCED, error_us)
+        return None if self._state_file is None else told(self._state_file, self.boot, look)
 
     @staticmethod
     def boot_id() -> str:

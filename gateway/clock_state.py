@@ -4,9 +4,11 @@ The agent's sandbox forbids ``adjtimex``, because the same call can set the cloc
 program runs beside it, alone and without network, asks every two seconds, and writes
 ``state.json`` into its runtime directory:
 
-    {"v": 1, "boot": "<32 hex>", "mono_ns": 81230112233, "error_us": 1500}
+    {"v": 2, "boot": "<32 hex>", "mono_ns": 81230112233, "utc_ns": 1795392244123456789,
+     "state": "synced", "bound_ms": 2}
 
-``mono_ns`` is when it asked; ``error_us`` is null while the clock is not synchronised.
+``mono_ns`` and ``utc_ns`` are when it asked; ``state`` and ``bound_ms`` are as in records. It
+outlives the agent, so an agent that starts in holdover knows how far the clock has drifted.
 """
 
 from __future__ import annotations
@@ -17,19 +19,18 @@ import time
 from pathlib import Path
 from typing import Final
 
-from gateway.clock import STATE_FILE, Clock, kernel_clock_error_us
+from gateway.clock import STATE_FILE, Clock
+from gateway.model import Stamp
 from gateway.systemd import sd_notify
 
 ASK_S: Final = 2.0
 
 
-def state(boot: str, mono_ns: int) -> dict[str, object]:
-    """What is written; an error of null where even this program may not ask."""
-    try:
-        error_us = kernel_clock_error_us()
-    except PermissionError:
-        error_us = None
-    return {"v": 1, "boot": boot, "mono_ns": mono_ns, "error_us": error_us}
+def state(boot: str, stamp: Stamp) -> dict[str, object]:
+    """What is written; unsynced where even this program may not ask."""
+    time_ns, state, bound_ms, mono_ns = stamp
+    when = {"v": 2, "boot": boot, "mono_ns": mono_ns, "utc_ns": time_ns}
+    return {**when, "state": state.value, "bound_ms": bound_ms}
 
 
 def write(file: Path, content: dict[str, object]) -> None:
@@ -47,9 +48,9 @@ def main() -> None:
     """Write until terminated."""
     folder = Path(os.environ.get("RUNTIME_DIRECTORY", str(STATE_FILE.parent)))
     boot = Clock.boot_id()
-    clock = Clock()
+    clock = Clock(state_file=None)
     while True:
-        write(folder / STATE_FILE.name, state(boot, clock.monotonic_ns()))
+        write(folder / STATE_FILE.name, state(boot, clock.stamp()))
         sd_notify("READY=1\nWATCHDOG=1")
         time.sleep(ASK_S)
 

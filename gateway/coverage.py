@@ -3,6 +3,7 @@
 One `Coverage` per device. It turns what a link says (readings, missing, polls missed)
 into the gap records that stand between the readings, so that readings and gaps
 together cover all time. Pure: it takes times and returns what to write, in order.
+All times of a gap are of one clock: when that is set, what is remembered moves with it.
 
 * An outage begins with one bad-quality image and one open gap, which is announced
   again every `ANNOUNCE_S` with the same id and closed when readings return.
@@ -46,6 +47,9 @@ class _Outage:
     """None where nobody can count: a subscribed device changes when it likes."""
     announced_s: float | None = None
 
+    def clock_set(self, step_ns: int) -> None:
+        self.gap = replace(self.gap, from_ns=self.gap.from_ns + step_ns)
+
 
 class _Seen(NamedTuple):
     """The last reading of some tags."""
@@ -54,6 +58,10 @@ class _Seen(NamedTuple):
     """Unix time."""
     elapsed_ns: int
     """The same moment on a clock that is never set."""
+
+    def after(self, step_ns: int) -> _Seen:
+        """The same by the clock after it was set."""
+        return self._replace(time_ns=self.time_ns + step_ns)
 
 
 class _Block:
@@ -74,7 +82,7 @@ class _Block:
         return tuple(self.block.tags[row].name for row in rows)
 
     def seen(self, batch: Batch) -> None:
-        seen = _Seen(batch.time_ns, _elapsed_ns(batch))
+        seen = _Seen(batch.time_ns, batch.elapsed_ns)
         if batch.index is None or self.block.subscribed:
             self._all, self._by_row = seen, None
             return
@@ -86,6 +94,13 @@ class _Block:
     def forget(self) -> None:
         """A gap covers all that was not read until now."""
         self._all = self._by_row = None
+
+    def clock_set(self, step_ns: int) -> None:
+        self._all = self._all and self._all.after(step_ns)
+        if self._by_row is not None:
+            self._by_row = [seen and seen.after(step_ns) for seen in self._by_row]
+        for outage in self.outages.values():
+            outage.clock_set(step_ns)
 
     def last(self, rows: Sequence[int]) -> int | None:
         """Unix time of the last moment at which all of ``rows`` had been read."""
@@ -112,7 +127,7 @@ class _Block:
 
     def _is_long(self, seen: _Seen, batch: Batch) -> bool:
         """Never for a subscribed block, whose silence is the link's to judge."""
-        took_ns = _elapsed_ns(batch) - seen.elapsed_ns
+        took_ns = batch.elapsed_ns - seen.elapsed_ns
         return took_ns > self._longest_ns and not self.block.subscribed
 
 
@@ -141,6 +156,8 @@ class Coverage:
         self._before = before
         self._changed = changed
         self._begun = False
+        self._opening: Gap | None = None
+        """The ``not_running`` gap, until its times are known to be true."""
         self._unstored: Gap | None = None
         self._outage: _Outage | None = None
         """Of the device as a whole."""
@@ -282,6 +299,24 @@ class Coverage:
         known.skipped[key] = first, count + polls * len(key)
         self._troubled = True
 
+    def clock_set(self, step_ns: int) -> None:
+        """The wall clock was set forward by ``step_ns``: what is told from now on is by it."""
+        self.covered_to_ns += step_ns
+        for known in self._blocks.values():
+            known.clock_set(step_ns)
+        if self._outage is not None:
+            self._outage.clock_set(step_ns)
+        if self._opening is not None and self._opening.to_ns is not None:
+            self._opening = replace(self._opening, to_ns=self._opening.to_ns + step_ns)
+
+    def clock_trusted(self) -> Sequence[Gap]:
+        """The gap before the first word once more, now that its end is known in civil time."""
+        told, self._opening = self._opening, None
+        if told is None or told.to_ns is None or self._before is None:
+            return ()
+        gap = self._not_running(self._before, told.to_ns)
+        return () if gap.from_ns == told.from_ns else (replace(gap, id=told.id),)
+
     def announce(self, now_s: float) -> Sequence[Gap]:
         """The open gaps that are due to be announced again; ``now_s`` is monotonic."""
         due = []
@@ -335,23 +370,23 @@ class Coverage:
         self.covered_to_ns = now_ns
         until_ns = now_ns if self._unstored is None else min(self._unstored.from_ns, now_ns)
         if before is not None:
-            yield from self._not_running(before, until_ns)
+            self._opening = self._not_running(before, until_ns)
+            yield self._opening
+            if before.torn is not None:
+                yield before.torn
         elif self._changed:
             since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
             yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
         if self._unstored is not None:
             yield replace(self._unstored, to_ns=now_ns)
 
-    def _not_running(self, before: Before, now_ns: int) -> Iterator[Gap]:
-        """What stands between the last word of the incarnation before and ``now_ns``."""
+    def _not_running(self, before: Before, now_ns: int) -> Gap:
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         if before.torn is not None and before.torn.to_ns is not None:
             since_ns = max(since_ns, before.torn.to_ns)
         gap = self._bounded(cause, min(since_ns - self._unheard_ns, now_ns), now_ns)
-        yield replace(gap, after=(before.incarnation, before.seq))
-        if before.torn is not None:
-            yield before.torn
+        return replace(gap, after=(before.incarnation, before.seq))
 
     def _bounded(
         self, cause: Cause, from_ns: int, to_ns: int, tags: Collection[str] | None = None
@@ -379,11 +414,6 @@ class Coverage:
         tags: tuple[str, ...] | None = None,
     ) -> Gap:
         return Gap(self._gap_id(), cause, from_ns, to_ns, tags, count)
-
-
-def _elapsed_ns(batch: Batch) -> int:
-    """When ``batch`` came, on a clock that is never set."""
-    return batch.time_ns if batch.mono_ns is None else batch.mono_ns[1]
 
 
 def _unheard_ns(block: Block[Any]) -> int:

@@ -21,7 +21,7 @@ from gateway.clock import Clock
 from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
 from gateway.errors import JournalError
-from gateway.feed import LATE_NS, RETRY_S, Backlog, Feed
+from gateway.feed import RETRY_S, Backlog, Feed
 from gateway.lane import (
     Answered,
     Closed,
@@ -167,6 +167,12 @@ class Delivery:
         self.pace = pace
         for lane in self.lanes.values():
             lane.state = replace(lane.state, policy=policy)
+
+    @property
+    def lags(self) -> bool:
+        """Whether readings that wait are late, or nobody can say."""
+        data = self.lanes[Lane.DATA].feed
+        return data.is_late or data.is_unreadable
 
     def reasons(self) -> list[str]:
         """Why delivery is not in order, in words for the ``status`` topic."""
@@ -477,9 +483,7 @@ class LaneDelivery:
     @property
     def _lags(self) -> bool:
         """What it sends next is a backlog. Alarms never are one."""
-        oldest_ns = self.feed.oldest_ns
-        is_old = oldest_ns is not None and oldest_ns < self._clock.now_ns() - LATE_NS
-        return is_old and self.lane is Lane.DATA
+        return self.lane is Lane.DATA and self.feed.is_late
 
     @property
     def is_ready(self) -> bool:

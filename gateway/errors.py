@@ -12,9 +12,7 @@ GatewayError
 ├── JournalError         the disk failed: say so, go on in memory
 │   ├── JournalFullError   no room and nothing that may go: refuse, declare the gap
 │   └── NoDiskError        it cannot be opened now and may be later: start in memory, try again
-└── PublishError         the broker did not take a record
-    ├── BrokerDownError    retry later, in order
-    └── RejectedError      retrying cannot help: isolate, quarantine, go on
+└── BrokerDownError      the broker is unreachable: retry later, in order
 
 Code that cannot decide what to do lets the error pass. Drivers translate their
 library's exceptions into these at the first line that can raise them.
@@ -33,7 +31,8 @@ if TYPE_CHECKING:
 class GatewayError(Exception):
     """Base class of every error raised on purpose.
 
-    Its text is for logs. ``code`` and ``fields`` say the same to people, by the catalogue.
+    Its text is for logs. ``code`` and ``fields`` say the same to people, by the catalogue;
+    an error among the fields is told in its own words.
     """
 
     code: str = ""
@@ -134,13 +133,5 @@ class NoDiskError(JournalError):
     """The disk does not take the journal at present; no person has to do anything about it."""
 
 
-class PublishError(GatewayError):
-    """The broker did not take a record."""
-
-
-class BrokerDownError(PublishError):
+class BrokerDownError(GatewayError):
     """The broker is unreachable; the same record may succeed later."""
-
-
-class RejectedError(PublishError):
-    """The broker refused the record itself; sending it again cannot help."""

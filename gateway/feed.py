@@ -19,9 +19,10 @@ from gateway.errors import JournalError
 from gateway.journal import Damage, Entry
 from gateway.lane import Item, Message
 from gateway.model import Cause, ClockState, Gap, Lane
-from gateway.record import Layout, Record, decode, decode_schema
+from gateway.record import Layout, Made, Record, decode, decode_schema
 
 LATE_NS: Final = 10_000_000_000
+"""A record that is published or waits longer after it was made is late."""
 READ_BYTES: Final = 16 * 1024
 READ_RECORDS: Final = 1000
 """One turn of a lane: small enough that the loop is never held for long."""
@@ -72,8 +73,7 @@ class Backlog(Protocol):
 
 class _Held(NamedTuple):
     part: bytes
-    time_ns: int
-    boot: str | None
+    made: Made
     told: Damage
     """What a gap in its place would say."""
 
@@ -113,10 +113,11 @@ class Feed:
         return self._clock.monotonic() < self._retry_s
 
     @property
-    def oldest_ns(self) -> int | None:
-        """Time of the oldest record read and not settled; None when there is none."""
+    def is_late(self) -> bool:
+        """Whether the oldest record read and not settled is late."""
         # Below position 0 lie gaps that are owed: old, and none of the backlog.
-        return next((held.time_ns for at, held in self._held.items() if at > 0), None)
+        oldest = next((held for at, held in self._held.items() if at > 0), None)
+        return oldest is not None and any(self._late([oldest]))
 
     async def load(self) -> list[Item]:
         """The next records, now held here; none while the disk cannot be read.
@@ -148,12 +149,15 @@ class Feed:
         """``message`` as it is published now."""
         held = [self._held[item.position] for item in message.items]
         incarnation, device = message.items[0].stream
-        boot = next((record.boot for record in held if record.boot), None)
+        boot = next((record.made.boot for record in held if record.made.boot), None)
         first, last = message.items[0].first, message.items[-1].last
         origin = Origin(incarnation, boot, device, self._lane, first, last)
-        edge_ns = self._clock.now_ns() - LATE_NS
-        late = [record.time_ns < edge_ns for record in held]
-        return self._dialect.message(origin, [record.part for record in held], late)
+        parts = [record.part for record in held]
+        return self._dialect.message(origin, parts, self._late(held))
+
+    def _late(self, held: Sequence[_Held]) -> list[bool]:
+        now, boot = self._clock.stamp(), self._clock.boot
+        return [record.made.age_ns(boot, now) > LATE_NS for record in held]
 
     def readings(self, message: Message) -> int:
         """Readings in ``message``."""
@@ -215,7 +219,7 @@ class Feed:
         part = self._dialect.record(damage.last_seq, record)
         former = self._held.get(position)
         self._held_bytes += len(part) - (len(former.part) if former else 0)
-        self._held[position] = _Held(part, record.time_ns, None, damage)
+        self._held[position] = _Held(part, record.made, damage)
         return len(part) + self._dialect.overhead_bytes
 
     def _hold(self, entry: Entry | Damage, record: Record) -> Item:
@@ -224,7 +228,7 @@ class Feed:
         first = body.seqs[0] if isinstance(body, Gap) and body.seqs is not None else seq
         part = self._dialect.record(seq, record)
         told = _told(entry, record, first, seq)
-        self._held[entry.position] = _Held(part, record.time_ns, record.boot or None, told)
+        self._held[entry.position] = _Held(part, record.made, told)
         self._held_bytes += len(part)
         size = len(part) + self._dialect.overhead_bytes
         return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)

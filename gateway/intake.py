@@ -17,6 +17,7 @@ import structlog
 from gateway.annunciator import Annunciator
 from gateway.clock import Clock
 from gateway.coverage import Before, Coverage
+from gateway.epochs import Anchor, Epoch, Turn
 from gateway.errors import JournalError
 from gateway.journal import Journal
 from gateway.model import Batch, Block, Cause, Event, Gap, Lane, Quality, Scalar
@@ -46,6 +47,13 @@ class _Stream:
     def is_whole(self) -> bool:
         """Whether the journal has taken everything so far."""
         return self.lost is None and not self.waiting
+
+    def clock_set(self, step_ns: int) -> None:
+        """What waits is told by the clock as it is now."""
+        self.waiting = [_moved(gap, step_ns) for gap in self.waiting]
+        self.lost = self.lost and _moved(self.lost, step_ns)
+        if self.taken_to_ns is not None:
+            self.taken_to_ns += step_ns
 
 
 class _Device:
@@ -105,7 +113,7 @@ class Intake:
         before = self._before(Lane.META, GATEWAY_STREAM)
         if before is None:
             return
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         after = before.incarnation, before.seq
@@ -140,7 +148,7 @@ class Intake:
 
         The links no longer speak of what is gone. encoder: knows every block there is now.
         """
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         self._encoder = encoder
         covered: dict[str, int] = {}
         for name in gone:
@@ -174,6 +182,7 @@ class Intake:
 
     def readings(self, batch: Batch) -> None:
         """A poll gave ``batch``."""
+        self._now_ns()
         self.alarms.readings(batch)
         device = self._devices[batch.block.device]
         gaps = device.coverage.readings(batch)
@@ -182,7 +191,7 @@ class Intake:
             self._write(device, gaps)
         self.readings_total += len(batch)
         rule = device.rules[id(batch.block)]
-        for news in (rule.report(batch), rule.image(batch.time_ns)):
+        for news in (rule.report(batch), rule.image(batch)):
             if news is not None:
                 self._write_batch(device, news, covers=True)
 
@@ -190,7 +199,7 @@ class Intake:
         """From now on nothing comes from ``device``; repeated calls are one outage."""
         self.alarms.device_missing(device)
         known = self._devices[device]
-        self._write(known, known.coverage.device_missing(cause, quality, self._clock.now_ns()))
+        self._write(known, known.coverage.device_missing(cause, quality, self._now_ns()))
 
     def block_missing(
         self, block: Block[Any], rows: Sequence[int], cause: Cause, quality: Quality
@@ -198,13 +207,13 @@ class Intake:
         """From now on ``rows`` of ``block`` give nothing; repeated calls are one outage."""
         self.alarms.block_missing(block, rows)
         device = self._devices[block.device]
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         self._write(device, device.coverage.block_missing(block, rows, cause, quality, now_ns))
 
     def changes_lost(self, block: Block[Any], rows: Sequence[int], cause: Cause) -> None:
         """Changes of ``rows`` of ``block`` are lost; their newest values follow."""
         device = self._devices[block.device]
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         self._write(device, device.coverage.changes_lost(block, rows, cause, now_ns))
 
     async def durable(self) -> None:
@@ -232,17 +241,17 @@ class Intake:
 
     def announce(self) -> None:
         """Announce open gaps again that are due."""
-        now_s = self._clock.monotonic()
+        now_ns, now_s = self._now_ns(), self._clock.monotonic()
         for device in self._devices.values():
             for gap in device.coverage.announce(now_s):
                 self._write_gap(device.stream, gap)
         for stream in (*self._streams.values(), self._meta):
             if not stream.is_whole:
-                self._catch_up(stream, self._clock.now_ns())
+                self._catch_up(stream, now_ns)
 
     def review(self) -> None:
         """Hold what subscribed devices said last against the limits there are now."""
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         for device in self._devices.values():
             for block in device.blocks:
                 if block.subscribed and device.coverage.watched:
@@ -255,7 +264,7 @@ class Intake:
 
     def finish(self) -> None:
         """Write what nobody will have another occasion to write; the links have ended."""
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         for device in self._devices.values():
             self._write(device, device.coverage.finish(now_ns))
         for stream in (*self._streams.values(), self._meta):
@@ -311,6 +320,27 @@ class Intake:
             exact=torn.readings is not None,
         )
         return Before(state.incarnation, state.seq, state.covered_to_ns, recovered.clean, gap)
+
+    def _now_ns(self) -> int:
+        """Unix time; whatever happened to the clock until now has been told then."""
+        now_ns = self._clock.stamp().time_ns
+        for turn in self._clock.turns():
+            self._take_turn(turn)
+        return now_ns
+
+    def _take_turn(self, turn: Turn) -> None:
+        """Say what happened to the clock, and go on by what it shows now."""
+        if isinstance(turn, Epoch):
+            log.warning("clock set", step_s=turn.step_ns / 1e9, clock=turn.after.value)
+            for device in self._devices.values():
+                device.coverage.clock_set(turn.step_ns)
+            for stream in (*self._streams.values(), self._meta):
+                stream.clock_set(turn.step_ns)
+        self.event(turn.event())
+        if isinstance(turn, Anchor):
+            log.info("clock trusted", bound_ms=turn.bound_ms)
+            for device in self._devices.values():
+                self._write(device, device.coverage.clock_trusted())
 
     def _gap_id(self) -> str:
         return f"g-{next(self._ids)}"
@@ -411,3 +441,9 @@ def _counted(gap: Gap, count: int) -> Gap:
 
 def _until(gap: Gap, to_ns: int) -> Gap:
     return Gap(gap.id, gap.cause, gap.from_ns, to_ns, count=gap.count)
+
+
+def _moved(gap: Gap, step_ns: int) -> Gap:
+    """``gap`` by a clock that was set forward by ``step_ns``."""
+    to_ns = None if gap.to_ns is None else gap.to_ns + step_ns
+    return replace(gap, from_ns=gap.from_ns + step_ns, to_ns=to_ns)

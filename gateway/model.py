@@ -63,6 +63,8 @@ class Stamp(NamedTuple):
     state: ClockState
     bound_ms: int | None
     """How far ``time_ns`` may be from UTC; None when nobody can say."""
+    mono_ns: int | None = None
+    """The same instant on the monotonic clock; None where nobody asked it."""
 
 
 class Lane(StrEnum):
@@ -271,6 +273,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def elapsed_ns(self) -> int:
+        """When it came, on a clock that is never set where the driver has asked one."""
+        return self.time_ns if self.mono_ns is None else self.mono_ns[1]
 
     def select(self, rows: Sequence[int]) -> Batch:
         """The batch holding only ``rows``, e.g. those a dead band let through."""

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -130,6 +130,20 @@ class Values:
     server_time_ns: Sequence[int | None] | None = None
 
 
+class Made(NamedTuple):
+    """When a record was made, as it says itself."""
+
+    time_ns: int
+    mono_ns: int | None
+    boot: str
+
+    def age_ns(self, boot: str, now: Stamp) -> int:
+        """How long ago that was; the wall clock tells only of another boot."""
+        if self.mono_ns is None or now.mono_ns is None or self.boot != boot:
+            return now.time_ns - self.time_ns
+        return now.mono_ns - self.mono_ns
+
+
 Body: TypeAlias = Values | Gap | Alarm | Event
 
 
@@ -141,8 +155,14 @@ class Record:
     state: ClockState
     bound_ms: int | None
     mono_ns: tuple[int, int] | None
+    """Request and reply of a poll; of what was not polled, twice when it was written."""
     boot: str
     body: Body
+
+    @property
+    def made(self) -> Made:
+        """When that was."""
+        return Made(self.time_ns, self.mono_ns and self.mono_ns[1], self.boot)
 
 
 class Encoder:
@@ -162,8 +182,7 @@ class Encoder:
     def batch(self, batch: Batch, stamp: Stamp) -> bytes:
         """The record of ``batch``; ``batch.block`` is one of the blocks given."""
         number, packing = self._blocks[id(batch.block)]
-        flags = 0 if batch.mono_ns is None else _HAS_MONO
-        quality = batch.quality
+        flags, quality = 0, batch.quality
         packed = _packed(batch, packing)
         if packed is None:
             server = batch.server_time_ns
@@ -192,8 +211,7 @@ class Encoder:
         what = (alarm.id, alarm.tag, alarm.level, alarm.state, alarm.priority)
         reading = (alarm.value, alarm.limit, alarm.unit, alarm.quality)
         body = _encode((*what, *reading, alarm.raised_ns, alarm.cleared_ns))
-        flags = 0 if mono_ns is None else _HAS_MONO
-        return self._head(_ALARM, flags, stamp, alarm.time_ns, mono_ns, 0) + body
+        return self._head(_ALARM, 0, stamp, alarm.time_ns, mono_ns, 0) + body
 
     def event(self, event: Event, stamp: Stamp) -> bytes:
         """The record of ``event``."""
@@ -209,6 +227,9 @@ class Encoder:
         mono_ns: tuple[int, int] | None,
         block: int,
     ) -> bytes:
+        if mono_ns is None and stamp.mono_ns is not None:
+            mono_ns = stamp.mono_ns, stamp.mono_ns
+        flags |= 0 if mono_ns is None else _HAS_MONO
         request, reply = mono_ns or (0, 0)
         bound = _UNKNOWN_BOUND if stamp.bound_ms is None else stamp.bound_ms
         state = _STATE_CODE[stamp.state]

@@ -45,15 +45,15 @@ class ImageRule:
         """The newest value and quality of each tag; None for a tag never read."""
         return self._values, bytes(self._quality)
 
-    def image(self, time_ns: int) -> Batch | None:
-        """What to report at ``time_ns`` though nothing was read; None: a poll brings it."""
+    def image(self, heard: Batch) -> Batch | None:
+        """What to report beside ``heard`` though nobody read it; None: a poll brings it."""
         return None
 
     def report(self, batch: Batch) -> Batch | None:
         """The part of ``batch`` to record; None when nothing in it is news."""
         if batch.index is not None:
             return self._report_rows(batch, batch.index)
-        if self._reports_all or self._is_due(self._image_ns, batch.time_ns):
+        if self._reports_all or self._is_due(self._image_ns, batch.elapsed_ns):
             return self._keep(batch)
         rows = self._rows_with_news(batch)
         if not rows:
@@ -77,8 +77,8 @@ class ImageRule:
     def _report_rows(self, batch: Batch, index: Sequence[int]) -> Batch | None:
         """Like `report`, for a piece of a divided block: it has an image of its own."""
         piece = tuple(index)
-        if self._is_due(self._piece_image_ns.get(piece), batch.time_ns):
-            self._piece_image_ns[piece] = batch.time_ns
+        if self._is_due(self._piece_image_ns.get(piece), batch.elapsed_ns):
+            self._piece_image_ns[piece] = batch.elapsed_ns
             return self._keep_rows(batch, index)
         quality = batch.quality
         rows = [
@@ -90,8 +90,8 @@ class ImageRule:
             return None
         return self._keep_rows(batch.select(rows), [index[at] for at in rows])
 
-    def _is_due(self, image_ns: int | None, time_ns: int) -> bool:
-        return image_ns is None or not 0 <= time_ns - image_ns < self._max_silence_ns
+    def _is_due(self, image_ns: int | None, now_ns: int) -> bool:
+        return image_ns is None or not 0 <= now_ns - image_ns < self._max_silence_ns
 
     def _is_news(self, row: int, value: Scalar, quality: int) -> bool:
         band, last = self._bands[row], self._values[row]
@@ -106,7 +106,7 @@ class ImageRule:
     def _keep(self, batch: Batch) -> Batch:
         self._values = list(batch.values)
         self._quality = bytearray(batch.quality or bytes(len(batch.values)))
-        self._image_ns = batch.time_ns
+        self._image_ns = batch.elapsed_ns
         return batch
 
     def _keep_rows(self, batch: Batch, rows: Sequence[int]) -> Batch:
@@ -149,7 +149,7 @@ class SubscribedRule(ImageRule):
         """The part of ``batch`` to record; None when nothing in it is news."""
         index = range(len(batch)) if batch.index is None else batch.index
         if self._image_ns is None and index:
-            self._image_ns = batch.time_ns
+            self._image_ns = batch.elapsed_ns
         rows = []
         for at, row in enumerate(index):
             newest = self._newest[row] = _newest(batch, at)
@@ -161,11 +161,11 @@ class SubscribedRule(ImageRule):
             return None
         return batch if len(rows) == len(batch) else batch.select(rows)
 
-    def image(self, time_ns: int) -> Batch | None:
+    def image(self, heard: Batch) -> Batch | None:
         """The newest of every tag heard, at least every ``max_silence``."""
-        if self._image_ns is None or not self._is_due(self._image_ns, time_ns):
+        if self._image_ns is None or not self._is_due(self._image_ns, heard.elapsed_ns):
             return None
-        self._image_ns = time_ns
+        self._image_ns = heard.elapsed_ns
         rows = [row for row, heard in enumerate(self._heard) if heard]
         if not rows:
             return None
@@ -174,7 +174,7 @@ class SubscribedRule(ImageRule):
             self._values[row], self._quality[row] = value, quality
         return Batch(
             self._block,
-            time_ns,
+            heard.time_ns,
             [n.value for n in newest],
             bytes(n.quality for n in newest),
             rows,

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -286,3 +287,90 @@ def test_a_polled_answer_does_not_end_the_outage_of_what_is_subscribed() -> None
     assert (ended.to_ns, begun.from_ns, begun.to_ns) == (11 * S, 11 * S, None)
     (closed,) = coverage.readings(good(spoken, 31))
     assert (closed.id, closed.to_ns, closed.tags) == (begun.id, 31 * S, ("t0", "t1"))
+
+
+class Plant:
+    """One block read once a second, under a wall clock that can be set."""
+
+    def __init__(self, before: Before | None = None) -> None:
+        self.coverage, (self.block,) = watched(before=before)
+        self.ahead_s = 0.0
+
+    def wall_ns(self, at_s: float) -> int:
+        return int((1000 + at_s + self.ahead_s) * S)
+
+    def read(self, at_s: float) -> list[Gap]:
+        mono_ns = int(at_s * S)
+        batch = Batch(self.block, self.wall_ns(at_s), [1.0, 1.0], mono_ns=(mono_ns, mono_ns))
+        return list(self.coverage.readings(batch))
+
+    def set_clock(self, step_s: float) -> None:
+        self.ahead_s += step_s
+        self.coverage.clock_set(int(step_s * S))
+
+
+STEPS = pytest.mark.parametrize("step_s", [-3600.0, -10.0, 2.0, 3600.0, 2e9])
+
+
+@STEPS
+def test_a_step_between_two_readings_is_no_gap(step_s: float) -> None:
+    plant = Plant()
+    plant.read(1)
+    plant.set_clock(step_s)
+    assert not plant.read(2)
+    assert plant.coverage.covered_to_ns == plant.wall_ns(2)
+
+
+@STEPS
+def test_an_outage_during_which_the_clock_is_set_is_closed_as_long_as_it_was(
+    step_s: float,
+) -> None:
+    plant = Plant()
+    plant.read(1)
+    plant.coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, plant.wall_ns(2))
+    plant.set_clock(step_s)
+    (gap,) = plant.read(61)
+    assert (gap.from_ns, gap.to_ns) == (plant.wall_ns(1), plant.wall_ns(61))
+
+
+@STEPS
+def test_an_open_gap_is_announced_by_the_clock_of_the_day(step_s: float) -> None:
+    plant = Plant()
+    plant.read(1)
+    plant.coverage.block_missing(
+        plant.block, range(2), Cause.DEVICE_REFUSED, BAD, plant.wall_ns(2)
+    )
+    plant.coverage.announce(0)
+    plant.set_clock(step_s)
+    (gap,) = plant.coverage.announce(ANNOUNCE_S)
+    assert (gap.from_ns, gap.to_ns) == (plant.wall_ns(1), None)
+
+
+@STEPS
+def test_polls_skipped_while_the_clock_is_set_are_one_gap_as_long_as_it_took(
+    step_s: float,
+) -> None:
+    plant = Plant()
+    plant.read(1)
+    plant.coverage.polls_missed(plant.block, range(2), Cause.POLL_OVERRUN, 3)
+    plant.set_clock(step_s)
+    (gap,) = plant.read(5)
+    assert (gap.from_ns, gap.to_ns) == (plant.wall_ns(1), plant.wall_ns(5))
+
+
+def test_the_time_not_running_is_told_again_when_the_clock_can_be_trusted() -> None:
+    plant = Plant(Before("aa", 41, 5_000 * S, clean=True))
+    (first,) = plant.read(1)
+    assert (first.from_ns, first.to_ns) == (plant.wall_ns(1), plant.wall_ns(1))
+    began_ns = plant.wall_ns(1) + 9_000 * S
+    plant.set_clock(9_000)
+    (again,) = plant.coverage.clock_trusted()
+    assert (again.id, again.from_ns, again.to_ns) == (first.id, 5_000 * S, began_ns)
+    assert again.after == first.after
+    assert not plant.coverage.clock_trusted()
+
+
+def test_the_time_not_running_is_told_once_when_it_was_right() -> None:
+    plant = Plant(Before("aa", 41, 500 * S, clean=True))
+    plant.read(1)
+    assert not plant.coverage.clock_trusted()

@@ -104,11 +104,11 @@ def test_a_quiet_subscribed_device_gives_the_image_of_its_newest_values_in_time(
     rule, block = subscribed(deadband=1.0, max_silence_s=10.0)
     rule.report(word(block, 0, t0=5.0, t2=1.0))
     rule.report(word(block, 1, t0=5.5))
-    assert rule.image(int(9e9)) is None
-    image = rule.image(int(10e9))
+    assert rule.image(word(block, 9)) is None
+    image = rule.image(word(block, 10))
     assert image is not None
     assert (list(image.values), image.index) == ([5.5, 1.0], [0, 2])
-    assert rule.image(int(11e9)) is None
+    assert rule.image(word(block, 11)) is None
 
 
 def test_after_an_outage_every_subscribed_tag_is_reported_at_its_next_word() -> None:
@@ -125,6 +125,6 @@ def test_a_gap_elsewhere_brings_the_image_of_what_is_known_and_forgets_no_quiet_
     rule.report(word(block, 0, t0=5.0, t1=6.0))
     rule.forget()
     rule.report(word(block, 1, t0=5.1))
-    image = rule.image(S)
+    image = rule.image(word(block, 1))
     assert image is not None
     assert (list(image.values), image.index) == ([5.1, 6.0], [0, 1])

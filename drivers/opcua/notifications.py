@@ -59,6 +59,18 @@ def _wrapped(number: int) -> int:
     return (number - 1) % LAST_SEQUENCE + 1
 
 
+class Came(NamedTuple):
+    """When a response came, on both clocks."""
+
+    time_ns: int
+    mono_ns: int
+
+    @property
+    def twice_ns(self) -> tuple[int, int]:
+        """In the place of request and reply: nobody asked for what a server tells by itself."""
+        return self.mono_ns, self.mono_ns
+
+
 @dataclass(slots=True)
 class _Columns:
     rows: list[int] = field(default_factory=list)
@@ -74,20 +86,21 @@ class _Columns:
         self.source_ns.append(sample.source_ns)
         self.server_ns.append(sample.server_ns)
 
-    def batch(self, block: OpcuaBlock, time_ns: int) -> Batch:
+    def batch(self, block: OpcuaBlock, came: Came) -> Batch:
         quality = bytes(self.quality) if any(self.quality) else None
         return Batch(
             block,
-            time_ns,
+            came.time_ns,
             self.values,
             quality,
             self.rows,
             self.source_ns,
-            server_time_ns=self.server_ns,
+            came.twice_ns,
+            self.server_ns,
         )
 
 
-def news(samples: Iterable[Sample], items: Mapping[int, Item], time_ns: int) -> News:
+def news(samples: Iterable[Sample], items: Mapping[int, Item], came: Came) -> News:
     """What ``samples`` say, in order; ``items``: by client handle.
 
     A tag whose queue overflowed in the server is said to have lost changes first.
@@ -115,10 +128,10 @@ def news(samples: Iterable[Sample], items: Mapping[int, Item], time_ns: int) -> 
         Missing(block, tuple(dict.fromkeys(rows)), Cause.SUB_OVERFLOW)
         for block, rows in lost.items()
     ]
-    said += (c.batch(block, time_ns) for block, own in layers.items() for c in own)
+    said += (c.batch(block, came) for block, own in layers.items() for c in own)
     return said
 
 
-def unchanged(blocks: Sequence[OpcuaBlock], time_ns: int) -> list[Batch]:
-    """That nothing of ``blocks`` changed up to ``time_ns``."""
-    return [Batch(block, time_ns, (), None, ()) for block in blocks]
+def unchanged(blocks: Sequence[OpcuaBlock], came: Came) -> list[Batch]:
+    """That nothing of ``blocks`` changed up to when this came."""
+    return [Batch(block, came.time_ns, (), None, (), mono_ns=came.twice_ns) for block in blocks]

@@ -31,7 +31,7 @@ from drivers.opcua.codec import (
     decode_publish,
     decode_republish,
 )
-from drivers.opcua.notifications import Item, Sequence32, news, unchanged
+from drivers.opcua.notifications import Came, Item, Sequence32, news, unchanged
 from drivers.opcua.plan import OpcuaBlock
 from drivers.opcua.quality import quality_of
 from drivers.opcua.session import FAILURES, Session, linked, parts, reason
@@ -208,7 +208,7 @@ class Subscription:
             raise LinkError(f"publish: {reason(error)}") from error
 
     async def _take(self, body: bytes) -> None:
-        time_ns = self._clock.now_ns()
+        came = Came(self._clock.now_ns(), self._clock.monotonic_ns())
         with linked("publish"):
             published = decode_publish(body)
             if published.subscription != self._id:
@@ -216,12 +216,12 @@ class Subscription:
             notification = published.notification
             missing = self._sequence.missing(notification)
         for sequence in missing:
-            await self._again(sequence, len(missing), time_ns)
-        self._hand_over(notification, time_ns)
+            await self._again(sequence, len(missing), came)
+        self._hand_over(notification, came)
         if not published.more:
-            self._say_unchanged(published, time_ns)
+            self._say_unchanged(published, came)
 
-    async def _again(self, sequence: int, missing: int, time_ns: int) -> None:
+    async def _again(self, sequence: int, missing: int, came: Came) -> None:
         """Ask once more for a notification that did not come.
 
         Raises:
@@ -238,12 +238,12 @@ class Subscription:
             raise SubscriptionLostError(
                 f"notification {sequence} is lost: {reason(error)}", Cause.SUB_GAP
             ) from error
-        self._hand_over(notification, time_ns)
+        self._hand_over(notification, came)
 
-    def _hand_over(self, notification: Notification, time_ns: int) -> None:
+    def _hand_over(self, notification: Notification, came: Came) -> None:
         """Emit what is in ``notification``; it is acknowledged when that is durable."""
         with linked("publish"):
-            said = news(notification.samples, self._items, time_ns)
+            said = news(notification.samples, self._items, came)
         self._heard.update(dict.fromkeys(item.block for item in said))
         if not notification.is_keep_alive:
             self._waiting.append((notification.sequence, self._emit(said)))
@@ -252,11 +252,11 @@ class Subscription:
             status = ua.StatusCode(ua.UInt32(notification.status))
             raise SubscriptionLostError(str(status.name), Cause.SUB_RECREATED)
 
-    def _say_unchanged(self, published: Published, time_ns: int) -> None:
+    def _say_unchanged(self, published: Published, came: Came) -> None:
         changed = {self._items[s.handle].block for s in published.notification.samples}
         quiet = [block for block in self._heard if block not in changed]
         if quiet:
-            self._emit(unchanged(quiet, time_ns))
+            self._emit(unchanged(quiet, came))
 
     async def _await_disk(self) -> None:
         """Let each notification be acknowledged once the disk has it, in order."""

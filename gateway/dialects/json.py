@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import isfinite
 from time import gmtime, strftime
@@ -26,6 +27,7 @@ _WORD: Final = {int(quality): quality.word for quality in Quality}
 _BAD: Final = int(Quality.BAD)
 _FLOATS: Final = frozenset("fd")
 _FLOAT32: Final = struct.Struct("<f")
+_UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATE, _ON_TIME = b',"late":true}', b"}"
 
 
@@ -360,7 +362,16 @@ def _alarm(alarm: Alarm) -> dict[str, Any]:
 
 
 def _event(event: Event) -> dict[str, Any]:
-    return {"kind": event.kind, **event.fields}
+    return {"kind": event.kind, **{key: _field(value) for key, value in event.fields.items()}}
+
+
+def _field(value: Any) -> Any:
+    """A field of an event; a moment is written like every time on the wire."""
+    return rfc3339(_unix_ns(value)) if isinstance(value, datetime) else value
+
+
+def _unix_ns(moment: datetime) -> int:
+    return (moment - _UNIX) // timedelta(microseconds=1) * 1000
 
 
 def _tag_schema(tag: Tag, limits: Mapping[str, float]) -> dict[str, Any]:

@@ -96,6 +96,37 @@ class Alarm(_Strict, frozen=True):
     """True: repeats the record with this seq after a reconnect; it is no new record."""
 
 
+class ClockEpoch(_Strict, frozen=True):
+    """The gateway's clock was set: times before and after are of two clocks.
+
+    ``utc = mono + offset`` on either; no time that was stored is changed.
+    """
+
+    kind: Literal["clock_epoch"]
+    boot: Hex128
+    mono: Count
+    """When that was seen, ns of the monotonic clock."""
+    old_offset_ns: int
+    new_offset_ns: int
+    step_ms: int
+    before: ClockState
+    after: ClockState
+    bound_ms: Count | None
+
+
+class ClockAnchor(_Strict, frozen=True):
+    """From here on the clock can be trusted.
+
+    It maps any record of this boot to civil time: ``utc + (its mono − mono)``.
+    """
+
+    kind: Literal["clock_anchor"]
+    boot: Hex128
+    mono: Count
+    utc: Time
+    bound_ms: Count
+
+
 class Record(_Strict, frozen=True):
     """One seq of a stream: exactly one of values, gap, alarm, event."""
 
@@ -117,6 +148,15 @@ class Record(_Strict, frozen=True):
         bodies = (self.values, self.gap, self.alarm, self.event)
         if sum(body is not UNSET for body in bodies) != 1:
             raise ValueError("a record has exactly one of values, gap, alarm, event")
+        if self.event is not UNSET and (kind := EVENTS.get(self.event.get("kind"))):
+            msgspec.convert(self.event, kind)
+
+
+EVENTS: Final[Mapping[object, type[ClockEpoch | ClockAnchor]]] = {
+    "clock_epoch": ClockEpoch,
+    "clock_anchor": ClockAnchor,
+}
+"""The events whose fields are part of the format; of others only ``kind`` is."""
 
 
 class LaneMessage(_Strict, frozen=True):
@@ -266,14 +306,22 @@ _BODIES = ("values", "gap", "alarm", "event")
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of every message; each kind also stands under ``$defs``."""
     kinds = [LaneMessage, Status, Heads, Schema, Latest, Receipt]
-    refs, parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    every = [*kinds, *EVENTS.values()]
+    refs, parts = msgspec.json.schema_components(every, ref_template="#/$defs/{name}")
     parts["Record"]["oneOf"] = [{"required": [body]} for body in _BODIES]
     event = parts["Record"]["properties"]["event"]
     event |= {"required": ["kind"], "properties": {"kind": {"type": "string"}}}
+    event["allOf"] = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}},
+            "then": {"$ref": f"#/$defs/{t.__name__}"},
+        }
+        for kind, t in EVENTS.items()
+    ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tidegate wire format, version 1",
-        "oneOf": list(refs),
+        "oneOf": list(refs[: len(kinds)]),
         "$defs": dict(sorted(parts.items())),
     }
 

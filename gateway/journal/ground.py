@@ -41,6 +41,8 @@ _MAY_PASS = DISK_FULL | {
     errno.ENOMEDIUM, errno.EREMOTEIO,
 }  # fmt: skip
 """The disk is not well, and may be later; anything else a person has to put right."""
+_CLAIM_REFUSED = {errno.ENOTDIR: "journal_not_a_folder", errno.EPERM: "journal_not_private"}
+"""What `Files.claim` says of a folder that cannot be ours alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,10 @@ def _claim(files: Files, settings: Settings) -> File:
 
 def _refusal(settings: Settings, error: OSError) -> JournalError:
     kind = NoDiskError if error.errno in _MAY_PASS else JournalError
-    return kind(f"{settings.path}: {error.strerror or error}")
+    code = _CLAIM_REFUSED.get(error.errno or 0, "journal_disk")
+    return kind(f"{settings.path}: {error.strerror or error}").in_words(
+        code, path=settings.path, reason=error
+    )
 
 
 def _slots(files: Files, settings: Settings) -> tuple[SlotFile, SlotFile]:

@@ -89,6 +89,9 @@ class Log:
         self._delay_s = settings.delay_s(self.lane)
         self._usable = capacity(births.pool.segment_bytes) * 7 // 8
         self._largest = self._usable // 2
+        for segment in segments:
+            # How long ago that was only a clock that may be set could say: it counts anew.
+            segment.touched_s = clock.monotonic()
         last = segments[-1] if segments else None
         self.committed = (
             place(last.number, max(last.end, last.last_record)) if last else settling.position
@@ -350,9 +353,9 @@ class Log:
     def _retire(self) -> None:
         """Recycle settled segments that are too old, or beyond their quarter."""
         keep = max(1, self._settings.quota(self.lane) // 4)
-        oldest_ns = self._clock.now_ns() - int(self._settings.retain_settled_s * 1e9)
+        oldest_s = self._clock.monotonic() - self._settings.retain_settled_s
         while (settled := self._settled_segments()) and (
-            settled > keep or self.segments[0].last_ns < oldest_ns
+            settled > keep or self.segments[0].touched_s < oldest_s
         ):
             self._recycle()
 
@@ -367,7 +370,7 @@ class Log:
         with self.lock:
             segment, count = active.segment, len(done.drafts)
             segment.describe(active.tally.seal(active.end))
-            segment.sealed = done.sealed
+            segment.sealed, segment.touched_s = done.sealed, self._clock.monotonic()
             self.meter.commits += 1
             self.committed = place(segment.number, segment.end)
             if any(draft.kind in DELIVERED for draft in done.drafts):

@@ -55,6 +55,8 @@ class Segment:
     first_ns: int = 0
     last_ns: int = 0
     schemas: tuple[int, ...] = ()
+    touched_s: float = 0.0
+    """When its newest frame was committed, or it was found, on the monotonic clock."""
     sealed: bool = False
     rows: tuple[Row, ...] | None = None
     """Known here only when no seal on disk says it, and of a tomb."""

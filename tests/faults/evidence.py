@@ -54,9 +54,9 @@ class Record:
 
     @property
     def mono_ns(self) -> tuple[int, int] | None:
-        """Request and reply on the monotonic clock."""
+        """Request and reply on the monotonic clock; None of what nobody asked for."""
         mono = self.raw.get("mono")
-        return (mono[0], mono[1]) if mono else None
+        return (mono[0], mono[1]) if mono and mono[0] < mono[1] else None
 
     def good(self) -> dict[str, Any]:
         """The values somebody may act on: all that are not bad."""

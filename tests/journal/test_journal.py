@@ -242,6 +242,24 @@ def test_settled_segments_go_after_their_time(path: Path, clock: StillClock) -> 
     close(journal)
 
 
+@pytest.mark.parametrize("step_s", [-3600, 3600, 3_000_000_000])
+def test_settled_segments_do_not_go_because_the_clock_is_set(
+    path: Path, clock: StillClock, step_s: int
+) -> None:
+    journal = open_journal(small(path, retain_s=60), clock)
+    put(journal, count=40, time_ns=clock.now_ns())
+    commit(journal)
+    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    before = journal.stats().lanes[Lane.DATA].segments
+    clock.time_ns += step_s * 10**9
+    clock.pass_s(59)
+    put(journal, count=20, time_ns=clock.now_ns())
+    commit(journal)
+    assert before >= 3
+    assert journal.stats().lanes[Lane.DATA].segments > before
+    close(journal)
+
+
 def test_memory_is_bounded_and_alarms_have_their_own(path: Path, clock: Clock) -> None:
     settings = Settings(path, size=1 << 20, memory=64 << 10, data_segment=SEGMENT,
                         small_segment=SEGMENT)  # fmt: skip

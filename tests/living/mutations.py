@@ -17,6 +17,9 @@ class Mutation(NamedTuple):
 
 _APPLY = "tests/living/test_apply.py::"
 _RELOAD = "tests/living/test_reload.py::"
+_CLOCK = "tests/living/test_clock_faults.py::"
+_COVERAGE = "tests/test_coverage.py::"
+_EPOCHS = "tests/test_epochs.py::"
 _UNITS = "tests/living/test_units.py::"
 
 MUTATIONS = [
@@ -126,9 +129,103 @@ MUTATIONS = [
     Mutation(
         "an old word about the clock is believed",
         "gateway/clock.py",
-        "not 0 <= age_s <= STATE_MAX_AGE_S",
-        "age_s < 0",
+        "0 <= age_ns <= STATE_MAX_AGE_S * 1e9",
+        "0 <= age_ns",
         "tests/living/test_clock_state.py::test_a_word_that_does_not_count_is_no_word",
+    ),
+    Mutation(
+        "nobody sees that the clock was set",
+        "gateway/epochs.py",
+        "return moved_ns if abs(moved_ns) >",
+        "return 0 if abs(moved_ns) >",
+        _EPOCHS + "test_a_step_opens_an_epoch_that_says_how_far_the_clock_was_set",
+    ),
+    Mutation(
+        "a clock that was set is trusted as before",
+        "gateway/epochs.py",
+        "        if step_ns:\n            self._vouched = None\n",
+        "",
+        _EPOCHS + "test_a_step_ends_all_trust_until_somebody_vouches_for_the_clock_again",
+    ),
+    Mutation(
+        "no anchor after an unsynchronised start",
+        "gateway/epochs.py",
+        "        self._anchor(look)\n",
+        "",
+        _EPOCHS + "test_the_first_word_after_an_unsynchronised_start_is_an_anchor",
+    ),
+    Mutation(
+        "the bound does not grow in holdover",
+        "gateway/epochs.py",
+        "drift_ns(mono_ns - at_ns + ASK_NS)",
+        "drift_ns(ASK_NS)",
+        _EPOCHS
+        + "test_drift_is_no_step_and_the_bound_in_holdover_is_never_below_the_true_error",
+    ),
+    Mutation(
+        "what was said before the clock was set is believed",
+        "gateway/clock.py",
+        "    if moved_ns > explained_ns(error_ns) + look.unsure_ns:\n",
+        "    if False:\n",
+        "tests/living/test_clock_state.py::test_a_word_that_does_not_count_is_no_word",
+    ),
+    Mutation(
+        "a gap begins by one clock and ends by another",
+        "gateway/coverage.py",
+        "replace(self.gap, from_ns=self.gap.from_ns + step_ns)",
+        "self.gap",
+        _COVERAGE + "test_an_outage_during_which_the_clock_is_set_is_closed_as_long_as_it_was",
+    ),
+    Mutation(
+        "the time not running stays as an unsynchronised clock told it",
+        "gateway/coverage.py",
+        "        return () if gap.from_ns == told.from_ns else (replace(gap, id=told.id),)\n",
+        "        return ()\n",
+        _COVERAGE + "test_the_time_not_running_is_told_again_when_the_clock_can_be_trusted",
+    ),
+    Mutation(
+        "a step ends the retention of what was settled",
+        "gateway/journal/log.py",
+        "segment.sealed, segment.touched_s = done.sealed, self._clock.monotonic()",
+        "segment.sealed, segment.touched_s = done.sealed, -self._clock.now_ns()",
+        "tests/journal/test_journal.py"
+        "::test_settled_segments_do_not_go_because_the_clock_is_set",
+    ),
+    Mutation(
+        "a step makes what waits late",
+        "gateway/record.py",
+        "        return now.mono_ns - self.mono_ns\n",
+        "        return now.time_ns - self.time_ns\n",
+        "tests/test_clock_told.py"
+        "::test_a_record_grows_no_older_or_younger_when_the_clock_is_set",
+    ),
+    Mutation(
+        "what nobody polled cannot be mapped to civil time",
+        "gateway/record.py",
+        "            mono_ns = stamp.mono_ns, stamp.mono_ns\n",
+        "            pass\n",
+        "tests/test_clock_told.py::test_what_nobody_polled_carries_the_instant_it_was_written",
+    ),
+    Mutation(
+        "a step delays the full image",
+        "gateway/model.py",
+        "        return self.time_ns if self.mono_ns is None else self.mono_ns[1]\n",
+        "        return self.time_ns\n",
+        "tests/test_clock_told.py::test_a_step_neither_hastens_nor_delays_the_full_image",
+    ),
+    Mutation(
+        "the agent does not say that the clock was set",
+        "gateway/intake.py",
+        "        for turn in self._clock.turns():\n            self._take_turn(turn)\n",
+        "",
+        _CLOCK + "test_a_step_is_one_epoch_within_one_poll_and_nothing_is_late_or_lost",
+    ),
+    Mutation(
+        "the time asleep does not count",
+        "gateway/clock.py",
+        "return time.clock_gettime(time.CLOCK_BOOTTIME)",
+        "return time.monotonic()",
+        _CLOCK + "test_the_time_a_machine_was_asleep_counts",
     ),
     Mutation(
         "a wrong configuration is started again and again",

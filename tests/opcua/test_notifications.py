@@ -6,7 +6,7 @@ import pytest
 
 from drivers.opcua.codec import DecodeError, Notification, Sample
 from drivers.opcua.driver import OpcuaDriver
-from drivers.opcua.notifications import LAST_SEQUENCE, Item, Sequence32, news
+from drivers.opcua.notifications import LAST_SEQUENCE, Came, Item, Sequence32, news
 from gateway.clock import Clock
 from gateway.driver import Missing
 from gateway.model import Batch, Cause
@@ -30,7 +30,7 @@ def test_a_notification_becomes_as_many_batches_as_its_most_sampled_tag_has_samp
     said = news(
         [sample(1, 1.0), sample(2, 5.0), sample(1, 2.0), sample(1, 3.0), sample(3, 9.0)],
         ITEMS,
-        7,
+        Came(7, 8),
     )
     assert [(b.index, b.values) for b in said if isinstance(b, Batch)] == [
         ([0, 1, 2], [1.0, 5.0, 9.0]),
@@ -40,14 +40,14 @@ def test_a_notification_becomes_as_many_batches_as_its_most_sampled_tag_has_samp
 
 
 def test_every_sample_keeps_its_own_times() -> None:
-    (batch,) = news([sample(2, 1.0, at=11), sample(1, 2.0, at=None)], ITEMS, 7)
+    (batch,) = news([sample(2, 1.0, at=11), sample(1, 2.0, at=None)], ITEMS, Came(7, 8))
     assert isinstance(batch, Batch)
     assert (batch.source_time_ns, batch.server_time_ns) == ([11, None], [11, None])
-    assert batch.time_ns == 7
+    assert (batch.time_ns, batch.mono_ns) == (7, (8, 8))
 
 
 def test_an_overflow_is_told_before_the_values_and_names_only_its_tag() -> None:
-    lost, batch = news([sample(1, 1.0), sample(2, 5.0, OVERFLOW)], ITEMS, 7)
+    lost, batch = news([sample(1, 1.0), sample(2, 5.0, OVERFLOW)], ITEMS, Came(7, 8))
     assert isinstance(lost, Missing)
     assert (lost.rows, lost.cause, lost.quality) == ((1,), Cause.SUB_OVERFLOW, None)
     assert isinstance(batch, Batch)
@@ -56,7 +56,7 @@ def test_an_overflow_is_told_before_the_values_and_names_only_its_tag() -> None:
 
 def test_a_handle_never_given_is_refused() -> None:
     with pytest.raises(DecodeError):
-        news([sample(4, 1.0)], ITEMS, 7)
+        news([sample(4, 1.0)], ITEMS, Came(7, 8))
 
 
 def test_numbers_in_order_miss_nothing() -> None:
