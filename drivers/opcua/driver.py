@@ -55,7 +55,7 @@ class OpcuaDriver(Driver[Request]):
         self._session: Session | None = None
 
     def plan(self, tags: Sequence[model.Tag]) -> Sequence[OpcuaBlock]:
-        """One block per device, interval and way to obtain values."""
+        """Blocks of tags of one device and interval that are obtained in one way."""
         return plan(tags)
 
     async def connect(self) -> None:

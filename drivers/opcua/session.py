@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.client.client import Client
@@ -26,13 +26,12 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from drivers.opcua.address import NodeAddress
 from drivers.opcua.codec import DecodeError, Sample, decode_read
+from drivers.opcua.plan import parts
 from drivers.opcua.security import InvalidSignature, Pki
 from drivers.opcua.settings import OpcuaLink
 from drivers.opcua.transport import MAX_CHUNKS, MAX_MESSAGE_BYTES, Channel
 from gateway.clock import Clock
 from gateway.errors import ConfigError, ConnectError, LinkError, LinkTimeoutError
-
-_T = TypeVar("_T")
 
 SESSION_S: Final = 60.0
 CONNECT_TIMEOUTS: Final = 3
@@ -293,11 +292,6 @@ class Session:
                 raise DecodeError(f"{len(answer)} values where {len(part)} were asked")
             samples += answer
         return samples
-
-
-def parts(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    """``items`` in runs of at most ``size``."""
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _node_id(identifier: Any, index: int = 0) -> ua.NodeId:

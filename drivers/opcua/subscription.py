@@ -32,9 +32,9 @@ from drivers.opcua.codec import (
     decode_republish,
 )
 from drivers.opcua.notifications import Item, Sequence32, news, unchanged
-from drivers.opcua.plan import OpcuaBlock
+from drivers.opcua.plan import OpcuaBlock, parts
 from drivers.opcua.quality import quality_of
-from drivers.opcua.session import FAILURES, Session, linked, parts, reason
+from drivers.opcua.session import FAILURES, Session, linked, reason
 from gateway.clock import Clock
 from gateway.driver import Missing, News
 from gateway.errors import LinkError, LinkTimeoutError, SubscriptionLostError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +112,7 @@ def _fields(file: str) -> dict[str, int]:
     return {name: int(n[0]) for name, rest in rows if (n := rest.split()) and n[0].isdigit()}
 
 
-def module(name: str, *options: object) -> list[str]:
+def module(name: object, *options: object) -> list[str]:
     """The command line of a module beside this one."""
     return [sys.executable, "-m", f"tests.bench.{name}", *map(str, options)]
 
@@ -157,10 +158,14 @@ def mosquitto() -> str | None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens, and that no outgoing connection is given meanwhile.
+
+    It lies below the range from which Linux takes those (ip_local_port_range).
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _opens(port: int) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from gateway.driver import Driver, check_plan
 from gateway.errors import ConnectError
 from gateway.loader import LinkSite, from_text
 from gateway.model import Quality, Scalar, Tag
+from tests.bench.children import free_port
 
 NAMES = [module.name for module in pkgutil.iter_modules(drivers.__path__)]
 
@@ -153,10 +153,7 @@ BENCHES: dict[str, Callable[[], AbstractAsyncContextManager[Bench]]] = {
 
 def closed_port() -> int:
     """A port on which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    return free_port()
 
 
 @pytest.fixture(params=NAMES)
