@@ -176,8 +176,9 @@ class Coverage:
             cause, self._outage = self._outage.gap.cause, None
             for block in self._blocks.values():
                 block.forget()
-                if block.block.subscribed and block is not known:
-                    # Another block answers: that says nothing of what is subscribed.
+                if block.block.subscribed and not known.block.subscribed:
+                    # A polled block answers: that says nothing of what is subscribed, all of
+                    # which is heard or not heard together.
                     key = tuple(range(len(block.block.tags)))
                     gap = self._gap(cause, now_ns, None, None, block.names(key))
                     block.outages[key] = _Outage(gap, None)

@@ -153,6 +153,13 @@ News: TypeAlias = Sequence[Batch | Missing]
 class Subscribing(Protocol):
     """A driver whose devices speak up by themselves; it marks such blocks ``subscribed``."""
 
+    @property
+    def resumed(self) -> bool:
+        """Whether `connect` found again what the last `subscribe` left when its link failed.
+
+        Then the next one goes on where that ended, and nothing is lost. Tried once only.
+        """
+
     async def subscribe(
         self, blocks: Sequence[Block[Any]], emit: Callable[[News], Awaitable[None]]
     ) -> None:
