@@ -74,7 +74,7 @@ class _Block:
         return tuple(self.block.tags[row].name for row in rows)
 
     def seen(self, batch: Batch) -> None:
-        seen = _Seen(batch.time_ns, _elapsed_ns(batch))
+        seen = _Seen(_known_to_ns(batch), _elapsed_ns(batch))
         if batch.index is None or self.block.subscribed:
             self._all, self._by_row = seen, None
             return
@@ -165,7 +165,7 @@ class Coverage:
         else:
             gaps = list(self._closing(known, batch))
         known.seen(batch)
-        self.covered_to_ns = batch.time_ns
+        self.covered_to_ns = _known_to_ns(batch)
         return gaps
 
     def _closing(self, known: _Block, batch: Batch) -> Iterator[Gap]:
@@ -374,6 +374,11 @@ class Coverage:
 def _elapsed_ns(batch: Batch) -> int:
     """When ``batch`` came, on a clock that is never set."""
     return batch.time_ns if batch.mono_ns is None else batch.mono_ns[1]
+
+
+def _known_to_ns(batch: Batch) -> int:
+    """Up to when nothing of its block is missing."""
+    return batch.time_ns if batch.known_to_ns is None else batch.known_to_ns
 
 
 def _unheard_ns(block: Block[Any]) -> int:

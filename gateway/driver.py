@@ -59,7 +59,8 @@ class Driver(ABC, Generic[RequestT]):
     can_adopt: ClassVar[bool] = False
     """Whether devices can come and go while it is connected, by `adopt`.
 
-    Without it a link is closed and opened again when one of its devices changes.
+    Without it a link is closed and opened again when one of its devices changes; so it is
+    where devices are subscribed, for a subscription stands for all of them.
     """
     pause_s: float = 0.0
     """Seconds the line must rest after the last `read`; the link waits, not the driver."""

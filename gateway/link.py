@@ -166,7 +166,8 @@ class Link:
     ) -> None:
         """Read ``blocks`` in place of those of the devices ``gone``; all others go on.
 
-        Where the drivers `can_adopt`. From here on the sink hears nothing of what is gone.
+        Where the drivers `can_adopt`, so that all of them are polled. From here on the sink
+        hears nothing of what is gone.
         """
         for connection in self._connections:
             connection.driver.adopt(config)

@@ -36,7 +36,7 @@ from drivers.opcua.codec import (
     decode_publish,
     decode_republish,
 )
-from drivers.opcua.notifications import Item, Sequence32, news, unchanged
+from drivers.opcua.notifications import Freshness, Item, Sequence32, news, unchanged
 from drivers.opcua.plan import OpcuaBlock, parts
 from drivers.opcua.quality import quality_of
 from drivers.opcua.session import FAILURES, Session, linked, reason
@@ -84,6 +84,7 @@ class Subscription:
         self._has_waiting = asyncio.Event()
         self._durable: list[int] = []
         self._is_whole = False
+        self._freshness = Freshness()
 
     @property
     def can_resume(self) -> bool:
@@ -263,7 +264,8 @@ class Subscription:
     def _hand_over(self, notification: Notification, time_ns: int) -> None:
         """Emit what is in ``notification``; it is acknowledged when that is durable."""
         with linked("publish"):
-            said = news(notification.samples, self._items, time_ns)
+            known_to_ns = self._known_to(notification, time_ns)
+            said = news(notification.samples, self._items, time_ns, known_to_ns)
         self._heard.update(dict.fromkeys(item.block for item in said))
         if not notification.is_keep_alive:
             self._waiting.append((notification.sequence, self._emit(said)))
@@ -276,7 +278,14 @@ class Subscription:
         changed = {self._items[s.handle].block for s in published.notification.samples}
         quiet = [block for block in self._heard if block not in changed]
         if quiet:
-            self._emit(unchanged(quiet, time_ns))
+            known_to_ns = self._known_to(published.notification, time_ns)
+            self._emit(unchanged(quiet, time_ns, known_to_ns))
+
+    def _known_to(self, notification: Notification, time_ns: int) -> int:
+        """Up to when ``notification`` tells all; older than our patience none can be."""
+        age_ns = self._freshness.age_ns(notification, self._clock.monotonic_ns())
+        oldest_ns = int(self._silence_s * 1e9)
+        return time_ns - (oldest_ns if age_ns is None else min(age_ns, oldest_ns))
 
     async def _await_disk(self) -> None:
         """Let each notification be acknowledged once the disk has it, in order."""
@@ -305,6 +314,7 @@ class Subscription:
             if self._clock.monotonic() < retry_at:
                 continue
             retry_at += RETRY_S
+            self._freshness.turn()
             if await self.session.has_moved():
                 raise SubscriptionLostError("the namespaces have changed", Cause.SUB_RECREATED)
             if self._refused:

@@ -19,7 +19,7 @@ import drivers
 from drivers.modbus.settings import ModbusLink
 from drivers.modbus.simulator import Faults, serve
 from gateway.clock import Clock
-from gateway.driver import Driver, check_plan
+from gateway.driver import Driver, Subscribing, check_plan
 from gateway.errors import ConnectError
 from gateway.loader import LinkSite, from_text
 from gateway.model import Quality, Scalar, Tag
@@ -174,6 +174,12 @@ def test_each_driver_is_found_by_its_word(name: str) -> None:
 
 async def test_every_tag_is_in_one_block_with_its_device_and_interval(bench: Bench) -> None:
     check_plan(bench.tags, bench.driver.plan(bench.tags))
+
+
+async def test_only_a_driver_that_does_not_adopt_devices_subscribes(bench: Bench) -> None:
+    subscribed = [block for block in bench.driver.plan(bench.tags) if block.subscribed]
+    assert bool(subscribed) <= isinstance(bench.driver, Subscribing)
+    assert not (subscribed and bench.driver.can_adopt)
 
 
 async def test_half_a_block_can_be_planned_again(bench: Bench) -> None:
