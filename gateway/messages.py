@@ -493,6 +493,10 @@ OPCUA: Final[dict[str, tuple[str, str]]] = {
         "a user needs a `security.policy`: without one a password travels in clear text",
         "使用用户身份需要 `security.policy`：否则口令以明文传输",
     ),
+    "opcua_password_signed_only": (
+        "a password needs `security.mode: SignAndEncrypt`: what is only signed can be read",
+        "使用口令需要 `security.mode: SignAndEncrypt`：仅签名的内容可被他人读取",
+    ),
 }
 
 CLI: Final[dict[str, tuple[str, str]]] = {

@@ -131,6 +131,8 @@ class OpcuaLink(LinkConfig):
     @model_validator(mode="after")
     def _secure_enough(self) -> Self:
         if self.security.policy != "None":
+            if self.security.mode == "Sign" and self.user is not None and self.user.password:
+                raise wrong("opcua_password_signed_only", "user")
             return self
         if not self.insecure and not is_loopback(host_and_port(self.url)[0]):
             raise wrong("opcua_insecure", "security", value=self.url)
