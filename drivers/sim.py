@@ -90,12 +90,12 @@ class SimDriver(Driver[Normaliser]):
     async def connect(self) -> None:
         """Succeed while ``online``."""
         if not self.online:
-            raise ConnectError("simulated link is offline")
+            raise ConnectError("simulated link is offline").in_words("sim_offline")
 
     async def read(self, block: Block[Normaliser]) -> Batch:
         """Evaluate every wave at the current time."""
         if not self.online:
-            raise LinkTimeoutError("simulated link went offline")
+            raise LinkTimeoutError("simulated link went offline").in_words("sim_offline")
         request_ns = self._clock.monotonic_ns()
         now_ns = self._clock.now_ns()
         raw = [tag.address.at(now_ns / 1e9) for tag in block.tags]

@@ -20,7 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import ConfigError
 from gateway.last_good import ConfigFiles
 from gateway.loader import Problem, Site, WrongConfigError
-from gateway.messages import language, text
+from gateway.messages import language, text, told
 from gateway.planning import PlannedLink, plan_site
 from gateway.reload import Difference, difference
 from gateway.systemd import sd_notify
@@ -57,7 +57,7 @@ def unusable(file: Path, error: ConfigError) -> Refusal:
     """The same for a mistake that shows only when the whole is planned."""
     if isinstance(error, WrongConfigError):
         return refusal(file, error.problems)
-    return Refusal((f"config_wrong.{file.name}",), ((str(file), str(error)),))
+    return Refusal((f"config_wrong.{file.name}",), ((str(file), told(error, language())),))
 
 
 def frozen_keys(file: Path, keys: Sequence[str]) -> Refusal:

@@ -184,8 +184,12 @@ def check_plan(tags: Sequence[model.Tag], blocks: Sequence[Block[Any]]) -> None:
     """
     planned = [tag for block in blocks for tag in block.tags]
     if len(planned) != len(tags) or set(map(id, planned)) != set(map(id, tags)):
-        raise ConfigError(f"{len(tags)} tags configured, {len(planned)} planned")
+        raise ConfigError(f"{len(tags)} tags configured, {len(planned)} planned").in_words(
+            "plan_broken", tags=len(tags), planned=len(planned)
+        )
     for block in blocks:
         for tag in block.tags:
             if (tag.device, tag.interval_s) != (block.device, block.interval_s):
-                raise ConfigError(f"{tag.device}/{tag.name} is in a block it does not fit")
+                raise ConfigError(
+                    f"{tag.device}/{tag.name} is in a block it does not fit"
+                ).in_words("plan_misfit", device=tag.device, tag=tag.name)

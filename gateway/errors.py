@@ -11,9 +11,7 @@ GatewayError
 │   └── DeviceSilentError  one device of several does not answer: reconnect, poll it less often
 ├── JournalError         the disk failed: say so, go on in memory
 │   └── JournalFullError   no room and nothing that may go: refuse, declare the gap
-└── PublishError         the broker did not take a record
-    ├── BrokerDownError    retry later, in order
-    └── RejectedError      retrying cannot help: isolate, quarantine, go on
+└── BrokerDownError      the broker is unreachable: retry later, in order
 
 Code that cannot decide what to do lets the error pass. Drivers translate their
 library's exceptions into these at the first line that can raise them.
@@ -32,7 +30,8 @@ if TYPE_CHECKING:
 class GatewayError(Exception):
     """Base class of every error raised on purpose.
 
-    Its text is for logs. ``code`` and ``fields`` say the same to people, by the catalogue.
+    Its text is for logs. ``code`` and ``fields`` say the same to people, by the catalogue;
+    an error among the fields is told in its own words.
     """
 
     code: str = ""
@@ -129,13 +128,5 @@ class JournalFullError(JournalError):
     """No room is left and nothing stored may go yet."""
 
 
-class PublishError(GatewayError):
-    """The broker did not take a record."""
-
-
-class BrokerDownError(PublishError):
+class BrokerDownError(GatewayError):
     """The broker is unreachable; the same record may succeed later."""
-
-
-class RejectedError(PublishError):
-    """The broker refused the record itself; sending it again cannot help."""

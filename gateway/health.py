@@ -19,6 +19,7 @@ from gateway.errors import JournalError
 from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.link import Link
+from gateway.messages import language, text
 from gateway.model import ClockState
 from gateway.publisher import Publisher
 from gateway.systemd import sd_notify
@@ -150,12 +151,14 @@ class Health:
 
     def _tell_systemd(self) -> None:
         stats = self._journal.stats()
-        broker = "broker online" if self._delivery.online else "broker unreachable"
-        missing = len(self._intake.unwatched())
-        devices = f", {missing} devices missing" if missing else ""
+        lang, records = language(), stats.unsettled_records
+        code = "status_online" if self._delivery.online else "status_unreachable"
+        status, missing = text(code, lang, records=records), len(self._intake.unwatched())
+        if missing:
+            status = text("status_missing", lang, told=status, count=missing)
         why = [reason for reason in self._reasons if _is_ours_to_log(reason)]
-        reasons = f" ({', '.join(why)})" if why else ""
-        status = f"{broker}, {stats.unsettled_records} records to deliver{devices}{reasons}"
+        if why:
+            status += f" ({', '.join(why)})"
         if self._config_text:
             status = f"{self._config_text}; {status}"
         if status != self._status:

@@ -214,7 +214,7 @@ class MqttPublisher:
             await _in_daemon_thread(partial(pipe.connect, self._credentials(), will))
         except (BrokerDownError, ConfigError) as error:
             # A secret that is not there yet keeps us from this connection, not from running.
-            return Lost(None, str(error))
+            return Lost(None, str(error), error)
         except asyncio.CancelledError:
             pipe.abandon()
             raise
@@ -321,7 +321,9 @@ class _Pipe:
         except (OSError, ValueError) as error:
             if context is not None and context.made is not None:
                 context.made.close()
-            raise BrokerDownError(f"{self._url}: {error}") from error
+            raise BrokerDownError(f"{self._url}: {error}").in_words(
+                "broker_down", url=self._url, reason=error
+            ) from error
 
     def abandon(self) -> None:
         """Nobody waits for `connect` any more: close what it opened, or will open."""
@@ -444,10 +446,10 @@ class _Pipe:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
 
-    def _end(self, reason: int | None, text: str) -> None:
+    def _end(self, reason: int | None, text: str, error: Exception | None = None) -> None:
         if not self._ended:
             self._ended = True
-            self._heard.append(Lost(reason, f"{self._url}: {text}"))
+            self._heard.append(Lost(reason, f"{self._url}: {text}", error))
         self._woken.set()
 
     def _on_connect(
@@ -494,7 +496,11 @@ class _Pipe:
         """End at a refusal: nothing would ever come, and nobody would know why."""
         for reason in reasons:
             if reason.is_failure:
-                self._end(reason.value, f"subscription refused: {reason}")
+                what = f"subscription refused: {reason}"
+                error = BrokerDownError(what).in_words(
+                    "broker_no_subscription", reason=f"0x{reason.value:02x}"
+                )
+                self._end(reason.value, what, error)
 
     def _on_message(self, client: Client, data: object, message: MQTTMessage) -> None:
         self._heard.append(Received(message.topic, bytes(message.payload)))

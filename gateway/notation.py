@@ -7,9 +7,17 @@ JSON Schema for editors.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from gateway.model import TagClass
@@ -27,7 +35,7 @@ def wrong(code: str, *at: str | int, **fields: object) -> PydanticCustomError:
 
     at: leads from the validated object to the key at fault; empty means the object itself.
     """
-    return PydanticCustomError(code, "see gateway/messages.py", {**fields, "at": at})
+    return PydanticCustomError(code, "see `gateway.messages`", {**fields, "at": at})
 
 
 def seconds(written: object) -> float:
@@ -61,6 +69,13 @@ def size(count: int) -> str:
     """Bytes as a person writes them, in the largest unit without a fraction."""
     unit = next(unit for unit, each in reversed(_SIZE_BYTES.items()) if count % each == 0)
     return f"{count // _SIZE_BYTES[unit]}{unit}"
+
+
+def limit_as_written(written: object, limit: float) -> object:
+    """``limit`` as a person writes it who wrote a size or a duration; else the number."""
+    if not isinstance(written, str):
+        return limit
+    return size(int(limit)) if _SIZE.fullmatch(written) else duration(limit)
 
 
 def _name(written: object) -> object:
@@ -143,8 +158,20 @@ Address: TypeAlias = Annotated[
 ]
 
 
+Clash: TypeAlias = Callable[[Any], Iterator[PydanticCustomError]]
+"""What keys of one object, right one by one, say wrongly together; a method of its model.
+
+In a file with mistakes the loader asks it of an object that is only partly right: reading a
+key that is wrong ends it there. So it asks `Model.has` where it matters only whether a key is
+written, and each clash that needs other keys is one of its own.
+"""
+
+
 class Model(BaseModel):
-    """Frozen, and no key beyond those declared."""
+    """Frozen, no key beyond those declared, and no clash between them."""
+
+    clashes: ClassVar[tuple[Clash, ...]] = ()
+    """What must not be said together."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -152,3 +179,22 @@ class Model(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` has a value, be it right or wrong."""
+        return getattr(self, key) is not None
+
+    def knows(self, key: str) -> bool:
+        """Whether the value of ``key`` can be read; in an object that is right, always."""
+        return hasattr(self, key)
+
+    def each(self, key: str) -> Iterator[tuple[int, Any]]:
+        """Position and value of every item under ``key`` that is right."""
+        return enumerate(getattr(self, key))
+
+    @model_validator(mode="after")
+    def _without_clash(self) -> Self:
+        for clash in self.clashes:
+            for fault in clash(self):
+                raise fault
+        return self

@@ -40,6 +40,9 @@ class Lost:
     reason: int | None
     """Reason code of CONNACK or DISCONNECT, if the broker gave one."""
     text: str
+    """For logs."""
+    error: Exception | None = None
+    """What is told to people, where ``reason`` does not say it all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def driver(word: str) -> type[Driver[Any]]:
     except (ImportError, AttributeError) as error:
         raise Mistake("broken_driver", path=("driver",), driver=word, reason=error) from error
     if not (isinstance(found, type) and issubclass(found, Driver)):
-        raise Mistake("broken_driver", path=("driver",), driver=word, reason="no DRIVER class")
+        raise Mistake("driver_without_class", path=("driver",), driver=word)
     return found
 
 

@@ -19,7 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.config import Config, DropIn, Model
 from gateway.driver import Driver
-from gateway.loader.explain import models_in
+from gateway.loader.keys import models_in
 from gateway.loader.templates import Template
 from gateway.notation import DURATION_PATTERN, SIZE_PATTERN, duration, size
 from gateway.registry import driver, installed

@@ -45,7 +45,8 @@ class Range(NamedTuple):
 def expand(written: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """The texts of each tag, in the order of ``written``; a single one without any range.
 
-    written: the texts that may hold ranges, by key. ``label`` may hold other braces.
+    written: the texts that may hold ranges, by key. ``label`` may hold other braces. Without
+        ``name``, addresses alone.
 
     Raises:
         Mistake: A range is not one, or they do not fit each other; the path names the key.
@@ -59,6 +60,22 @@ def expand(written: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     return zip(*(_texts(pieces, count) for pieces in parts.values()), strict=True)
 
 
+def faults(written: Mapping[str, str]) -> list[Mistake]:
+    """Every text of ``written`` with a wrong range, else why they do not fit each other."""
+    found = []
+    for key, value in written.items():
+        try:
+            _split(key, value)
+        except Mistake as mistake:
+            found.append(mistake)
+    if not found:
+        try:
+            expand(written)
+        except Mistake as mistake:
+            found.append(mistake)
+    return found
+
+
 def substitute(node: Any, values: Mapping[str, object]) -> Any:
     """A template's text with ``{parameter}`` replaced; a lone parameter keeps its type."""
     if not isinstance(node, str) or "{" not in node:
@@ -67,6 +84,11 @@ def substitute(node: Any, values: Mapping[str, object]) -> Any:
     if alone and alone[1] in values:
         return values[alone[1]]
     return _PARAMETER.sub(lambda found: str(values.get(found[1], found[0])), node)
+
+
+def parameters_in(written: str) -> list[str]:
+    """The names of the parameters a template's text stands on."""
+    return _PARAMETER.findall(written)
 
 
 def _split(key: str, written: str) -> list[str | Range]:
@@ -115,7 +137,7 @@ def _count(parts: Mapping[str, Sequence[str | Range]]) -> int | None:
     count = next(iter(lengths.values()))
     if count > MAX_TAGS:
         raise Mistake("series_too_long", path=(every[0][0],), count=count, limit=MAX_TAGS)
-    if not ranges["name"]:
+    if "name" in ranges and not ranges["name"]:
         raise Mistake("series_same_name", path=("name",))
     if "address" in ranges and not ranges["address"]:
         raise Mistake("series_same_address", path=("address",), count=count)

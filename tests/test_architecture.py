@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"alarms", "annunciator", "deliver", "dialects", "intake", "journal", "loader"}
     | {"publisher", "record"},
     "gateway.health": WORDS
-    | {"announce", "deliver", "intake", "journal", "link", "publisher", "systemd"},
+    | {"announce", "deliver", "intake", "journal", "link", "messages", "publisher", "systemd"},
     "gateway.systemd": set(),
     "gateway.logs": set(),
     # a configuration that changes
@@ -153,7 +153,6 @@ def test_nothing_imports_the_agent_or_the_command_line() -> None:
 
 def test_no_file_grows_far_beyond_one_sitting() -> None:
     lines = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
-    del lines["gateway.messages"]  # a catalogue is looked up, not read
     assert not {name: count for name, count in lines.items() if count > 550}
 
 

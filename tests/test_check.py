@@ -68,7 +68,7 @@ def test_no_secret_and_no_library_is_heard(file: Path, monkeypatch: pytest.Monke
 def test_the_shipped_example_is_good() -> None:
     result = CliRunner().invoke(command, ["-c", str(ROOT / "config/gateway.example.yaml")])
     assert (result.exit_code, result.output.count("\n")) == (0, 1)
-    assert "2 links, 2 devices" in result.output
+    assert "links 2, devices 2" in result.output
 
 
 def test_json_tells_programs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

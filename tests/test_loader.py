@@ -86,9 +86,22 @@ class TestYaml:
         assert tree["a"][0]["b"].value_place("c") == ("f", 2, 12)
         assert tree["a"][0]["b"].key_place("c") == ("f", 2, 9)
 
-    def test_aliases_are_refused_so_that_small_files_stay_small(self) -> None:
-        bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
-        assert [problem.code for problem in parse(bomb, "f")[1]] == ["yaml_anchor"]
+    def test_aliases_are_told_one_by_one_and_stand_for_what_was_meant(self) -> None:
+        value, problems = parse("a: &a [x, y]\nb: *a\nc: {<<: {d: 1}, e: 2}\n", "f")
+        assert value == {"a": ["x", "y"], "b": ["x", "y"], "c": {"d": 1, "e": 2}}
+        assert [(found.code, found.line, found.column) for found in problems] == [
+            ("yaml_anchor", 1, 4), ("yaml_anchor", 2, 4), ("yaml_anchor", 3, 5),
+        ]  # fmt: skip
+
+    def test_a_small_file_of_aliases_does_not_become_a_large_one(self) -> None:
+        lines = ["a0: &a0 [x, x, x, x]"]
+        lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 40)]
+        value, problems = parse("\n".join(lines), "f")
+        assert problems[-1].code == "yaml_large"
+        assert value is None
+
+    def test_an_alias_inside_of_its_own_anchor_stands_for_nothing(self) -> None:
+        assert parse("a: &a [*a]\n", "f")[0] == {"a": [None]}
 
     def test_deep_nesting_is_refused(self) -> None:
         deep = "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)
@@ -391,6 +404,31 @@ class TestReferences:
         (problem,) = inspect(file)[1]
         assert (problem.file, problem.line) == (str(template), 5)
 
+    def test_a_mistake_in_a_parameter_is_shown_at_the_device_that_gives_it(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "templates").mkdir()
+        (tmp_path / "templates/pump.yaml").write_text(
+            "version: 1\ntitle: a pump\ndriver: modbus\n"
+            'source: {manual: M1, revision: "2", page: "3"}\n'
+            "parameters: {first: {default: 1}, low: {default: 0}}\n"
+            'tags: [{name: a, address: "holding/{first}", type: int16, range: ["{low}", 9]}]\n'
+        )
+        file = tmp_path / "gateway.yaml"
+        more = "      - {name: plc%d, unit: 2, template: pump, parameters: %s}\n"
+        file.write_text(
+            whole(f"- {LEVEL}", device="template: pump\nparameters: {first: 70000}")
+            + more % (2, "{low: abc, first: -1}")
+            + more % (3, "{low: 9, first: [1]}")
+        )
+        found = [(Path(p.file).name, p.line, p.code) for p in inspect(file)[1]]
+        assert found == [
+            ("gateway.yaml", 13, "modbus_address_range"),
+            ("gateway.yaml", 16, "not_a_number"),
+            ("gateway.yaml", 16, "modbus_address"),
+            ("gateway.yaml", 17, "not_text"),
+        ]
+
     def test_a_template_cannot_be_fetched_from_elsewhere(self) -> None:
         assert codes_in(whole(f"- {LEVEL}", device="template: ../../etc/passwd")) == [
             "unknown_template"
@@ -443,6 +481,35 @@ class TestWords:
     def test_a_mistake_in_the_settings_does_not_hide_those_of_the_tags(self) -> None:
         text = whole("- {name: a, address: holding, type: int16}", device="interval: 5")
         assert codes_in(text) == ["not_a_duration", "modbus_address"]
+
+    def test_the_caret_stands_below_the_fault_behind_accents_of_their_own(self) -> None:
+        tag = "- {name: a, label: e\u0301e\u0301, adress: holding/1, type: int16}"
+        rendered = problems_in(whole(tag))[0].render("en").splitlines()
+        assert len(rendered[2]) - 1 == len(rendered[1].split("adress")[0]) - 2
+
+    def test_what_many_devices_share_is_told_once(self) -> None:
+        text = whole("- &t {name: a, address: hold/1, type: int16}") + (
+            "      - {name: plc2, unit: 2, tags: [*t]}\n"
+        )
+        assert codes_in(text) == ["yaml_anchor", "modbus_table", "yaml_anchor"]
+
+    def test_a_driver_nobody_knows_does_not_hide_the_keys_all_drivers_have(self) -> None:
+        text = whole("- {name: a, address: x, interval: 5}", link="timeout: 5", device="gap: 1")
+        text = text.replace("driver: modbus", "driver: profibus")
+        assert codes_in(text) == ["unknown_driver", "not_a_duration", "not_a_duration"]
+
+    def test_a_misspelt_key_driver_is_no_other_mistake(self) -> None:
+        text = whole("- {name: a, address: hold/1, type: int16}").replace("driver:", "drvier:")
+        assert codes_in(text) == ["unknown_key", "modbus_table"]
+
+    def test_a_limit_is_told_in_the_unit_it_is_written_in(self) -> None:
+        text = whole(f"- {LEVEL}").replace("/tmp/journal", "/tmp/journal, size: 1KiB")
+        assert problems_in(text)[0].message("en") == "1KiB is too small: at least 16MiB"
+
+    def test_what_a_decimal_comma_cut_short_is_not_judged(self) -> None:
+        assert codes_in(whole("- {name: a, address: holding/1, type: int16, scale: 0,1}")) == [
+            "decimal_comma"
+        ]
 
     @pytest.mark.parametrize("levels", [{"device": "label: 5"}, {"link": "interval: 5"}])
     def test_nor_do_mistakes_of_a_link_or_a_label(self, levels: dict[str, str]) -> None:

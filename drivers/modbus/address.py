@@ -131,14 +131,25 @@ _COIL_WITHOUT_ZEROS = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _MODICON_TABLES = {"0": Table.COIL, "1": Table.DISCRETE, "3": Table.INPUT, "4": Table.HOLDING}
 
 
-def locate(text: str, *, modicon: bool) -> tuple[Table, int]:
-    """The table and zero-based offset a person meant by ``text``.
+def numbered(text: str) -> tuple[Table, int] | None:
+    """The table and offset of ``holding/100``; None for a number as old manuals have it.
+
+    Raises:
+        Mistake: It is neither, or there is no such place; with a suggestion where one is near.
+    """
+    if match := _NUMBERED.fullmatch(text):
+        return _table(match["table"]), _offset(text, int(match["number"]))
+    if _MODICON.fullmatch(text) or _COIL_WITHOUT_ZEROS.fullmatch(text):
+        return None
+    raise Mistake("modbus_address", path=("address",), address=text)
+
+
+def counted(text: str, *, modicon: bool) -> tuple[Table, int]:
+    """The table and zero-based offset of ``40101``, which counts from 1.
 
     Raises:
         Mistake: No such place; the code says why, with a suggestion where one is near.
     """
-    if match := _NUMBERED.fullmatch(text):
-        return _table(match["table"]), _offset(text, int(match["number"]))
     if modicon and _COIL_WITHOUT_ZEROS.fullmatch(text):
         return Table.COIL, int(text) - 1
     if not _MODICON.fullmatch(text):

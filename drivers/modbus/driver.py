@@ -120,7 +120,9 @@ class ModbusDriver(Driver[Request]):
             LinkError: Not connected, or the device has closed the connection.
         """
         if self._connection is None:
-            raise LinkError(f"{self._link.url}: not connected")
+            raise LinkError(f"{self._link.url}: not connected").in_words(
+                "link_closed", peer=self._link.url
+            )
         request = block.request
         self.pause_s = request.gap_s
         answer = await self._connection.ask(

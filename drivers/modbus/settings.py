@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from drivers.modbus.address import REGISTERS, Address, Order, Table, locate
+from drivers.modbus.address import REGISTERS, Address, Order, Table, counted, numbered
 from drivers.modbus.plan import MAX_BITS, MAX_REGISTERS, Shape
-from gateway.config import DeviceConfig, Duration, LinkConfig, TagConfig, wrong
+from gateway.config import Clash, DeviceConfig, Duration, LinkConfig, TagConfig, wrong
 from gateway.errors import Mistake
 from gateway.model import DataType
 
@@ -56,6 +58,22 @@ class ModbusTag(TagConfig):
     """Characters of a string, two in each register."""
     bit: Annotated[int, Field(strict=True, ge=0, le=15)] | None = None
     """Which bit of a register a bool is; 0 is the least significant."""
+
+    def _length_of_a_string(self) -> Iterator[PydanticCustomError]:
+        if self.type is DataType.STRING and not self.has("length"):
+            yield wrong("modbus_length_missing", "type")
+        if self.type is not DataType.STRING and self.has("length"):
+            yield wrong("modbus_length_unused", "length", type=self.type.value)
+
+    def _bit_of_a_bool(self) -> Iterator[PydanticCustomError]:
+        if self.has("bit") and self.type is not DataType.BOOL:
+            yield wrong("modbus_bit_unused", "bit", type=self.type.value)
+
+    clashes: ClassVar[tuple[Clash, ...]] = (
+        *TagConfig.clashes,
+        _length_of_a_string,
+        _bit_of_a_bool,
+    )
 
 
 class ModbusDevice(DeviceConfig):
@@ -119,11 +137,14 @@ def address(tag: ModbusTag, device: ModbusDevice, link: ModbusLink) -> Address:
     Raises:
         Mistake: No such place, or its type cannot lie there.
     """
-    modicon = (device.addressing or link.addressing) == "modicon"
-    table, offset = locate(tag.address, modicon=modicon)
+    place = numbered(tag.address)
+    if place is None:
+        modicon = (device.addressing or link.addressing) == "modicon"
+        place = counted(tag.address, modicon=modicon)
+    table, offset = place
     _check_type(tag, table)
-    _check_length(tag)
-    place = Address(
+    _check_width(tag, table, offset, device.max_registers or link.max_registers)
+    return Address(
         device.unit,
         table,
         offset,
@@ -132,31 +153,23 @@ def address(tag: ModbusTag, device: ModbusDevice, link: ModbusLink) -> Address:
         tag.length or 0,
         -1 if tag.bit is None else tag.bit,
     )
-    _check_width(place, tag, shape(device, link).max_registers)
-    return place
 
 
 def _check_type(tag: ModbusTag, table: Table) -> None:
     if table.holds_bits and tag.type is not DataType.BOOL:
         raise Mistake("modbus_bit_table", path=("type",), table=table.word, type=tag.type.value)
-    needs_bit = tag.type is DataType.BOOL and not table.holds_bits
-    if needs_bit and tag.bit is None:
-        raise Mistake("modbus_bit_missing", path=("type",), address=tag.address)
-    if tag.bit is not None and not needs_bit:
-        raise Mistake("modbus_bit_unused", path=("bit",), type=tag.type.value, table=table.word)
+    if tag.type is not DataType.BOOL or tag.has("bit") is not table.holds_bits:
+        return
+    if table.holds_bits:
+        raise Mistake("modbus_bit_of_bit", path=("bit",), table=table.word)
+    raise Mistake("modbus_bit_missing", path=("type",), address=tag.address)
 
 
-def _check_length(tag: ModbusTag) -> None:
-    if tag.type is DataType.STRING and tag.length is None:
-        raise Mistake("modbus_length_missing", path=("type",))
-    if tag.type is not DataType.STRING and tag.length is not None:
-        raise Mistake("modbus_length_unused", path=("length",), type=tag.type.value)
-
-
-def _check_width(place: Address, tag: ModbusTag, max_registers: int) -> None:
+def _check_width(tag: ModbusTag, table: Table, offset: int, max_registers: int) -> None:
+    place = Address(0, table, offset, tag.type, length=tag.length or 0)
     if place.end > 0x10000:
         raise Mistake("modbus_address_range", path=("address",), address=tag.address)
-    if not place.table.holds_bits and place.width > max_registers:
+    if not table.holds_bits and place.width > max_registers:
         raise Mistake(
             "modbus_too_wide",
             path=("length",) if tag.type not in REGISTERS else ("type",),

@@ -209,7 +209,9 @@ class Server:
                 lambda: _Connection(self), self._host, self.port
             )
         except OSError as error:
-            raise ConnectError(f"{self.url}: {error.strerror}") from error
+            raise ConnectError(f"{self.url}: {error.strerror}").in_words(
+                "port_unusable", peer=self.url, reason=error
+            ) from error
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"tcp://{self._host}:{self.port}"
 

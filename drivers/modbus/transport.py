@@ -89,7 +89,7 @@ class Connection:
                 await wire.call_create()
         except (OSError, UnicodeError) as error:
             wire.close()
-            raise _connect_error(str(self), reason(error)) from error
+            raise _connect_error(str(self), error) from error
         self._wire = wire
 
     async def close(self) -> None:
@@ -123,7 +123,7 @@ class Connection:
         if isinstance(content, Refusal):
             what = f"unit {unit}: inadmissible answer: {content}"
             silent = self._silent(wire, what, request, arrival.frame)
-            raise silent.in_words("device_inadmissible", unit=unit, reason=content.value)
+            raise silent.in_words(f"modbus_refusal_{content.value}", unit=unit)
         return Answer(content, (sent_ns, arrival.mono_ns), arrival.time_ns)
 
     def _open_wire(self) -> _Wire:
@@ -135,12 +135,14 @@ class Connection:
         """
         wire = self._wire
         if wire is None:
-            raise LinkError(f"{self}: not connected")
+            raise LinkError(f"{self}: not connected").in_words("link_closed", peer=self)
         if wire.stray:
-            raise self._silent(wire, "an answer that nobody asked for", b"", wire.received)
+            what = "an answer that nobody asked for"
+            silent = self._silent(wire, what, b"", wire.received)
+            raise silent.in_words("device_stray", peer=self)
         if wire.lost is not None:
             self._drop(wire)
-            raise LinkError(f"{self}: {wire.lost}")
+            raise LinkError(f"{self}: {wire.lost}").in_words("link_lost", peer=self)
         return wire
 
     def _next_transaction(self) -> int:
@@ -287,10 +289,10 @@ _CONNECT_CODES = {
 }
 
 
-def _connect_error(peer: str, why: str) -> ConnectError:
-    error = ConnectError(f"{peer}: {why}")
-    code = _CONNECT_CODES.get(why)
-    return error.in_words(code, peer=peer) if code else error
+def _connect_error(peer: str, error: OSError | UnicodeError) -> ConnectError:
+    why = reason(error)
+    code = _CONNECT_CODES.get(why, "connect_failed")
+    return ConnectError(f"{peer}: {why}").in_words(code, peer=peer, reason=error)
 
 
 def reason(error: OSError | UnicodeError) -> str:

@@ -101,7 +101,7 @@ class OpcuaDriver(Driver[Request]):
             await self.close()
             raise DeviceSilentError(
                 str(error), Quality.BAD_NO_COMMUNICATION, Cause.DEVICE_TIMEOUT
-            ) from error
+            ).in_words(error.code, **error.fields) from error
         mono_ns = asked_ns, self._clock.monotonic_ns()
         judged = [judge(s) for judge, s in zip(block.request.judges, samples, strict=True)]
         quality = bytes(q for _, q in judged)
@@ -150,5 +150,7 @@ class OpcuaDriver(Driver[Request]):
 
     def _open_session(self) -> Session:
         if self._session is None or not self._session.is_open:
-            raise LinkError(f"{self._link.url}: not connected")
+            raise LinkError(f"{self._link.url}: not connected").in_words(
+                "link_closed", peer=self._link.url
+            )
         return self._session

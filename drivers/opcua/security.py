@@ -47,7 +47,9 @@ class Pki:
                 _make(self.certificate, self.key)
             return _uris(x509.load_der_x509_certificate(self.certificate.read_bytes()))[0]
         except (OSError, ValueError, IndexError) as error:
-            raise ConnectError(f"own certificate {self.certificate}: {error}") from error
+            raise ConnectError(f"own certificate {self.certificate}: {error}").in_words(
+                "opcua_own_certificate", file=self.certificate, reason=error
+            ) from error
 
     def check(self, der: bytes, application_uri: str, now: datetime.datetime) -> None:
         """Refuse a server's certificate unless a person trusted it.
@@ -61,24 +63,26 @@ class Pki:
         try:
             certificate = x509.load_der_x509_certificate(der)
         except ValueError as error:
-            raise ConnectError(f"the server's certificate cannot be read: {error}") from error
+            raise ConnectError(f"the server's certificate cannot be read: {error}").in_words(
+                "opcua_certificate_unreadable"
+            ) from error
         if not self._is_trusted(certificate):
             kept = self._reject(certificate, der)
             raise ConnectError(
                 f"the server's certificate is not trusted; look at {kept}, and if it is the"
                 f" server's, move it to {self._folder / 'trusted'}"
-            )
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            ).in_words("opcua_not_trusted", file=kept, folder=self._folder / "trusted")
+        since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if not since <= now <= until:
             raise ConnectError(
-                "the server's certificate is valid from"
-                f" {certificate.not_valid_before_utc:%Y-%m-%d} to"
-                f" {certificate.not_valid_after_utc:%Y-%m-%d}; renew it, or set the clock"
-            )
+                f"the server's certificate is valid from {since:%Y-%m-%d} to"
+                f" {until:%Y-%m-%d}; renew it, or set the clock"
+            ).in_words("opcua_certificate_dates", since=since.date(), until=until.date())
         if application_uri not in _uris(certificate):
+            named = ", ".join(_uris(certificate)) or "-"
             raise ConnectError(
-                f"the server calls itself {application_uri}, its certificate says"
-                f" {', '.join(_uris(certificate)) or 'nothing'}"
-            )
+                f"the server calls itself {application_uri}, its certificate says {named}"
+            ).in_words("opcua_certificate_uri", uri=application_uri, named=named)
 
     def _is_trusted(self, certificate: x509.Certificate) -> bool:
         return any(
@@ -95,7 +99,9 @@ class Pki:
                 else:
                     yield x509.load_der_x509_certificate(content)
             except ValueError as error:
-                raise ConnectError(f"{file} is no certificate: {error}") from error
+                raise ConnectError(f"{file} is no certificate: {error}").in_words(
+                    "opcua_trusted_unreadable", file=file
+                ) from error
 
     def _reject(self, certificate: x509.Certificate, der: bytes) -> Path:
         """Keep ``der`` for a person to look at, under its fingerprint."""
@@ -107,7 +113,7 @@ class Pki:
         except OSError as error:
             raise ConnectError(
                 f"the server's certificate is not trusted; {file} cannot be written: {error}"
-            ) from error
+            ).in_words("opcua_not_kept", file=file, reason=error) from error
         return file
 
 

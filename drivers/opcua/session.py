@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import struct
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -66,9 +66,21 @@ def linked(what: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise LinkTimeoutError(f"{what}: no answer") from error
+        raise LinkTimeoutError(f"{what}: no answer").in_words(
+            "opcua_no_answer", what=what
+        ) from error
     except FAILURES as error:
-        raise LinkError(f"{what}: {reason(error)}") from error
+        raise LinkError(f"{what}: {reason(error)}").in_words(
+            "opcua_failed", what=what, reason=_worded(error)
+        ) from error
+
+
+def _worded(error: Exception) -> object:
+    """What to tell people of ``error``: a StatusCode in words, if the catalogue has some."""
+    if isinstance(error, OSError):
+        return error
+    words = reason(error)
+    return LinkError(words).in_words(f"opcua_status_{words.lower()}")
 
 
 def reason(error: BaseException) -> str:
@@ -125,11 +137,17 @@ class Session:
             async with asyncio.timeout(CONNECT_TIMEOUTS * self._link.timeout):
                 yield
         except TimeoutError as error:
-            raise ConnectError(f"{self._link.url}: no answer") from error
-        except (ConnectError, ConfigError) as error:
-            raise ConnectError(f"{self._link.url}: {error}") from error
-        except (*FAILURES, LinkError) as error:
-            raise ConnectError(f"{self._link.url}: {reason(error)}") from error
+            raise ConnectError(f"{self._link.url}: no answer").in_words(
+                "opcua_no_answer", what=self._link.url
+            ) from error
+        except (LinkError, ConfigError) as error:
+            raise ConnectError(f"{self._link.url}: {error}").in_words(
+                "opcua_failed", what=self._link.url, reason=error
+            ) from error
+        except FAILURES as error:
+            raise ConnectError(f"{self._link.url}: {reason(error)}").in_words(
+                "opcua_failed", what=self._link.url, reason=_worded(error)
+            ) from error
 
     def drop(self) -> None:
         """Close the socket without a goodbye: the server keeps the session for a while."""
@@ -264,13 +282,7 @@ class Session:
         offered = {(e.SecurityPolicyUri, e.SecurityMode): e for e in endpoints}
         endpoint = offered.get((policy.URI, mode))
         if endpoint is None:
-            words = (
-                f"{uri.rpartition('#')[2]}/{mode.name.rstrip('_')}" for uri, mode in offered
-            )
-            raise ConnectError(
-                f"the server does not offer {wanted.policy}/{wanted.mode}; it offers:"
-                f" {', '.join(sorted(words)) or 'nothing'}"
-            )
+            raise _not_offered(f"{wanted.policy}/{wanted.mode}", offered)
         now = datetime.datetime.fromtimestamp(self._clock.now_ns() / 1e9, datetime.UTC)
         der = _first_certificate(endpoint.ServerCertificate or b"")
         pki.check(der, endpoint.Server.ApplicationUri, now)
@@ -307,7 +319,9 @@ class Session:
             answer = await self._channel.session.read(request.Parameters)
         uris = answer[0].Value.Value if answer[0].Value is not None else None
         if not isinstance(uris, list):
-            raise ConnectError("the server does not say which namespaces it has")
+            raise ConnectError("the server does not say which namespaces it has").in_words(
+                "opcua_no_namespaces"
+            )
         return {"": 0} | {str(uri): index for index, uri in enumerate(uris) if index}
 
     async def _read_limits(self) -> None:
@@ -323,6 +337,16 @@ class Session:
                 raise DecodeError(f"{len(answer)} values where {len(part)} were asked")
             samples += answer
         return samples
+
+
+def _not_offered(
+    wanted: str, offered: Iterable[tuple[str, ua.MessageSecurityMode]]
+) -> ConnectError:
+    pairs = [f"{uri.rpartition('#')[2]}/{mode.name.rstrip('_')}" for uri, mode in offered]
+    words = ", ".join(sorted(pairs)) or "-"
+    return ConnectError(f"the server does not offer {wanted}; it offers: {words}").in_words(
+        "opcua_not_offered", wanted=wanted, offered=words
+    )
 
 
 def _node_id(identifier: Any, index: int = 0) -> ua.NodeId:

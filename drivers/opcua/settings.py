@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StrictBool, model_validator
+from pydantic import AfterValidator, Field, StrictBool
+from pydantic_core import PydanticCustomError
 
 from drivers.opcua.address import Place, parse
 from gateway.config import (
+    Clash,
     DeviceConfig,
     Interval,
     LinkConfig,
@@ -18,7 +21,6 @@ from gateway.config import (
     is_loopback,
     wrong,
 )
-from gateway.errors import Mistake
 from gateway.model import DataType
 
 PORT = 4840
@@ -82,14 +84,12 @@ class UserConfig(Model):
     key: SecretRef | None = None
     """Where the private key of that certificate lies."""
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        by_name = self.name is not None and self.password is not None
-        by_certificate = self.certificate is not None and self.key is not None
-        given = (self.name, self.password, self.certificate, self.key)
-        if by_name == by_certificate or sum(each is not None for each in given) != 2:
-            raise wrong("opcua_user")
-        return self
+    def _one_kind(self) -> Iterator[PydanticCustomError]:
+        given = {key for key in ("name", "password", "certificate", "key") if self.has(key)}
+        if given not in ({"name", "password"}, {"certificate", "key"}):
+            yield wrong("opcua_user")
+
+    clashes = (_one_kind,)
 
 
 class OpcuaTag(TagConfig):
@@ -97,6 +97,12 @@ class OpcuaTag(TagConfig):
 
     opcua: OpcuaMode | None = None
     """How the value is obtained."""
+
+    def _type_of_opcua(self) -> Iterator[PydanticCustomError]:
+        if self.type in _BCD:
+            yield wrong("opcua_type", "type", type=self.type.value)
+
+    clashes: ClassVar[tuple[Clash, ...]] = (*TagConfig.clashes, _type_of_opcua)
 
 
 class OpcuaDevice(DeviceConfig):
@@ -128,29 +134,32 @@ class OpcuaLink(LinkConfig):
     devices: tuple[OpcuaDevice, ...] = ()
     """What its tags belong to."""
 
-    @model_validator(mode="after")
-    def _secure_enough(self) -> Self:
-        if self.security.policy != "None":
-            if self.security.mode == "Sign" and self.user is not None and self.user.password:
-                raise wrong("opcua_password_signed_only", "user")
-            return self
-        if not self.insecure and not is_loopback(host_and_port(self.url)[0]):
-            raise wrong("opcua_insecure", "security", value=self.url)
-        if self.user is not None:
-            raise wrong("opcua_user_in_clear", "user")
-        return self
+    def _secure_enough(self) -> Iterator[PydanticCustomError]:
+        is_open = self.security.policy == "None" and not self.insecure
+        if is_open and not is_loopback(host_and_port(self.url)[0]):
+            yield wrong("opcua_insecure", "security", value=self.url)
+
+    def _no_user_in_clear(self) -> Iterator[PydanticCustomError]:
+        if self.security.policy == "None" and self.has("user"):
+            yield wrong("opcua_user_in_clear", "user")
+
+    def _no_password_in_clear(self) -> Iterator[PydanticCustomError]:
+        is_signed = self.security.policy != "None" and self.security.mode == "Sign"
+        if is_signed and self.knows("user") and self.user and self.user.has("password"):
+            yield wrong("opcua_password_signed_only", "user")
+
+    clashes = (_secure_enough, _no_user_in_clear, _no_password_in_clear)
 
 
 def address(tag: OpcuaTag, device: OpcuaDevice, link: OpcuaLink) -> Place:
     """Where ``tag`` lives, and how its value is obtained.
 
     Raises:
-        Mistake: It is no node id, names its namespace by index, or has a type of Modbus.
+        Mistake: It is no node id, or names its namespace by index.
     """
-    if tag.type in _BCD:
-        raise Mistake("opcua_type", path=("type",), type=tag.type)
+    node = parse(tag.address)
     levels = [level for level in (tag.opcua, device.opcua, link.opcua) if level is not None]
     mode = next((level.mode for level in levels if level.mode), "subscribe")
     sampling = next((level.sampling for level in levels if level.sampling), None)
     queue = next((level.queue for level in levels if level.queue), 10)
-    return Place(parse(tag.address), mode == "subscribe", sampling, queue)
+    return Place(node, mode == "subscribe", sampling, queue)

@@ -140,7 +140,9 @@ async def serve(
     try:
         await simulator.start()
     except OSError as error:
-        raise ConnectError(f"127.0.0.1:{port}: {error}") from error
+        raise ConnectError(f"127.0.0.1:{port}: {error}").in_words(
+            "port_unusable", peer=f"127.0.0.1:{port}", reason=error
+        ) from error
     return simulator
 
 

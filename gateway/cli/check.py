@@ -9,29 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.options import EX_CONFIG, config_option, lang_option
+from gateway.cli.options import EX_CONFIG, config_option, format_option, lang_option
+from gateway.cli.spoken import Verb
 from gateway.messages import text
 
 if TYPE_CHECKING:
     from gateway.loader import Problem, Site
 
 
-@click.command("check")
+@click.command("check", cls=Verb, help="help_check")
 @config_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people, json for programs.",
-)
+@format_option("text", "json", help="option_format")
 @lang_option
 def command(file: Path, form: str, lang: str) -> None:
-    """Read the configuration and name every mistake in it.
-
-    Nothing is connected and no secret is read. Exit code 0: good. 78: mistakes.
-    """
+    """Read the configuration and name every mistake in it."""
     from gateway.loader import inspect
 
     site, problems = inspect(file)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.options import lang_option, run_loop, seconds_option
+from gateway.cli.spoken import Verb
 from gateway.messages import text
 
 if TYPE_CHECKING:
@@ -25,25 +26,11 @@ FROZEN, DELAYED, SILENT = "tk101", "gas-panel", "tk102"
 """The devices that the keys act on."""
 
 
-@click.command("demo")
+@click.command("demo", cls=Verb, help="help_demo")
 @seconds_option
 @lang_option
 def command(seconds: float | None, lang: str) -> None:
-    """Simulated PLCs, a loopback broker, the agent and a live view of what arrives.
-
-    Everything but the physics is real: Modbus TCP and MQTT over sockets on 127.0.0.1, and
-    a journal on disk. On a terminal, keys break things: b stops and starts the broker, f
-    freezes a PLC, d delays its answers, s silences one, q ends. Without a terminal there
-    is one line per second.
-
-    The last line counts what the platform's side saw. Exit code 0 when nothing was lost, 1
-    when something was, or when nothing arrived within 10 s.
-
-    \b
-    Examples:
-      tidegate demo
-      tidegate demo --seconds 20 | tail -1
-    """
+    """Simulated PLCs, a loopback broker, the agent and a live view of what arrives."""
     from gateway import logs
     from gateway.cli.demo_stage import Log
 

@@ -23,7 +23,7 @@ def view(stage: Stage, log: Log, lang: str) -> RenderableType:
         _devices(stage, lang),
         _way(stage, lang),
         *(_alarm_line(alarmed, lang) for alarmed in _newest(stage.platform.alarms)),
-        *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage)),
+        *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage, lang)),
         *(Text.from_ansi(f"  {line}") for line in log.lines),
         Text(text("demo_keys", lang), style="dim"),
     )
@@ -85,20 +85,21 @@ def _newest(alarms: Iterable[Alarmed]) -> list[Alarmed]:
 def _alarm_line(alarmed: Alarmed, lang: str) -> Text:
     """What happened to which alarm, and how much older data came behind it."""
     alarm = alarmed.alarm
-    words = (
-        f"  alarm  {alarmed.device}  {alarm.tag} {alarm.level} {alarm.state}"
-        f"  {_short(alarm.value)} ({_short(alarm.limit)}) {alarm.unit}  {alarmed.time[11:23]}"
-    )
+    what = f"{alarmed.device}  {alarm.tag} {alarm.level} {alarm.state}"
+    value = f"{_short(alarm.value)} ({_short(alarm.limit)}) {alarm.unit}"
+    words = f"  {text('demo_alarm', lang)}  {what}  {value}  {alarmed.time[11:23]}"
     if alarmed.overtook:
         words += "  " + text("demo_overtook", lang, readings=alarmed.overtook)
     return Text(words, style="bold red" if alarm.state == "active" else "green")
 
 
-def _gap_lines(stage: Stage) -> list[str]:
-    return [_gap_line(device, gap) for device, gap in list(stage.platform.gaps)[-4:]]
+def _gap_lines(stage: Stage, lang: str) -> list[str]:
+    return [_gap_line(device, gap, lang) for device, gap in list(stage.platform.gaps)[-4:]]
 
 
-def _gap_line(device: str, gap: wire.Gap) -> str:
+def _gap_line(device: str, gap: wire.Gap, lang: str) -> str:
     end = "…" if gap.to is None else gap.to[11:19]
     count = "" if gap.count is None else gap.count
-    return f"gap  {device}  {gap.cause}  {gap.from_[11:19]} – {end}  {count}"
+    return (
+        f"{text('demo_gap', lang)}  {device}  {gap.cause}  {gap.from_[11:19]} – {end}  {count}"
+    )

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.options import config_option, fail, lang_option, site_or_exit
-from gateway.messages import text
+from gateway.cli.options import (
+    FILE,
+    any_lang_option,
+    config_option,
+    fail,
+    lang_option,
+    site_or_exit,
+)
+from gateway.cli.spoken import OneOf, Verb, Verbs, lang_of
+from gateway.messages import text, told
 from gateway.model import Lane
 
 if TYPE_CHECKING:
@@ -30,12 +38,13 @@ class _Instant(click.ParamType[int]):
         try:
             at = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value} is not a time such as 2026-11-22T03:04:05Z", param, ctx)
+            self.fail(text("usage_time", lang_of(ctx), value=value), param, ctx)
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return int(at.timestamp() * 1e6) * 1000
 
 
-@click.group("journal")
+@click.group("journal", cls=Verbs, help="help_journal")
+@any_lang_option
 def command() -> None:
     """Look at the journal on disk. The agent may be running; nothing is changed."""
 
@@ -47,17 +56,18 @@ def _look(file: Path, path: Path | None, lang: str) -> Look:
     try:
         return Look(path or Path(site_or_exit(file, lang).config.journal.path))
     except JournalError as error:
-        fail(str(error))
+        fail(told(error, lang))
 
 
 _path_option = click.option(
     "--path",
-    type=click.Path(path_type=Path),
-    help="The journal.  [default: as configured]",
+    type=FILE,
+    metavar="FOLDER",
+    help="option_path",
 )
 
 
-@command.command("stat")
+@command.command("stat", cls=Verb, help="help_journal_stat")
 @config_option
 @_path_option
 @lang_option
@@ -89,7 +99,7 @@ def stat(file: Path, path: Path | None, lang: str) -> None:
         click.echo(text("journal_quarantine", lang, names=names))
 
 
-@command.command("verify")
+@command.command("verify", cls=Verb, help="help_journal_verify")
 @config_option
 @_path_option
 @lang_option
@@ -106,28 +116,22 @@ def verify(file: Path, path: Path | None, lang: str) -> None:
     sys.exit(1 if damaged else 0)
 
 
-@command.command("export")
+@command.command("export", cls=Verb, help="help_journal_export")
 @config_option
 @_path_option
-@click.option("--since", type=_Instant(), help="From this time on, e.g. 2026-11-22T03:00:00Z.")
-@click.option("--until", type=_Instant(), help="Up to this time.")
-@click.option("--device", "devices", multiple=True, help="Of this device only; repeatable.")
+@click.option("--since", type=_Instant(), help="option_since")
+@click.option("--until", type=_Instant(), help="option_until")
+@click.option("--device", "devices", multiple=True, metavar="NAME", help="option_device")
 @click.option(
-    "--lane", "lanes", multiple=True, type=click.Choice([lane.value for lane in Lane]),
-    help="Of this lane only; repeatable.",
+    "--lane", "lanes", multiple=True, type=OneOf([lane.value for lane in Lane]),
+    help="option_lane",
 )  # fmt: skip
 @lang_option
 def export(
     file: Path, path: Path | None, since: int | None, until: int | None,
     devices: tuple[str, ...], lanes: tuple[str, ...], lang: str,
 ) -> None:  # fmt: skip
-    """Print the records on disk, delivered ones too, as one JSON object a line.
-
-    \b
-    Examples:
-      tidegate journal export --device tk101 --since 2026-11-22T03:00:00Z > tk101.jsonl
-      tidegate journal export --lane alarm | jq .alarm
-    """
+    """Print the records on disk, delivered ones too, as one JSON object a line."""
     look = _look(file, path, lang)
     layouts: dict[int, list[Layout] | None] = {}
     unreadable = 0

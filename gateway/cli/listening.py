@@ -16,7 +16,7 @@ from gateway.clock import Clock
 from gateway.continuity import Continuity, Finding, Kind
 from gateway.dialects import wire
 from gateway.dialects.wire import Heads, LaneMessage, Status
-from gateway.messages import text
+from gateway.messages import CATALOGUE, text, told
 from gateway.model import Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings
 from gateway.publisher import Connected, Lost, PublisherEvent, Received
@@ -68,7 +68,7 @@ class Listener:
             self.connected, self._lost = True, ""
         elif isinstance(event, Lost) and event.text != self._lost:
             self._lost = event.text
-            self._complain(text("tap_lost", self._lang, reason=event.text))
+            self._complain(text("tap_lost", self._lang, reason=why(event, self._lang)))
 
     def close(self) -> None:
         """Say what it all came to."""
@@ -99,12 +99,12 @@ class Listener:
             return  # how a broker says that a retained message was taken back
         try:
             message = wire.parse(event.topic, event.payload)
-            _check_topic(event.topic, message)
         except ValueError as error:
-            self.continuity.unreadable()
-            self._say_unreadable(event.topic, str(error))
+            self._unreadable(event.topic, str(error))
             return
-        if isinstance(message, LaneMessage):
+        if stream := _foreign(event.topic, message):
+            self._unreadable(event.topic, text("tap_other_stream", self._lang, stream=stream))
+        elif isinstance(message, LaneMessage):
             for record in message.records:
                 self._say_record(message, record)
             self._judge(self.continuity.message(message))
@@ -132,12 +132,13 @@ class Listener:
             reasons = f" ({', '.join(status.reasons)})" if status.reasons else ""
             click.echo(f"{status.time} status {status.gateway} {status.state}{reasons}")
 
-    def _say_unreadable(self, topic: str, reason: str) -> None:
+    def _unreadable(self, topic: str, reason: str) -> None:
+        self.continuity.unreadable()
         if self._is_json:
             self._print({"finding": "unreadable", "topic": topic, "reason": reason})
         else:
-            told = text("finding_unreadable", self._lang, stream=topic, reason=reason)
-            click.echo(coloured(told, "red"))
+            words = text("finding_unreadable", self._lang, stream=topic, reason=reason)
+            click.echo(coloured(words, "red"))
 
     def _judge(self, findings: Iterable[Finding]) -> None:
         if self._checks:
@@ -156,27 +157,34 @@ class Listener:
             whole = {**fields, "stream": finding.stream._asdict()}
             self._print({"finding": finding.kind.value, **whole})
         else:
-            told = text(f"finding_{finding.kind}", self._lang, **fields)
-            click.echo(coloured(told, _COLOUR.get(finding.kind, "red")))
+            words = text(f"finding_{finding.kind}", self._lang, **fields)
+            click.echo(coloured(words, _COLOUR.get(finding.kind, "red")))
 
     def _print(self, line: Mapping[str, Any]) -> None:
         click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
 
     @staticmethod
-    def _complain(told: str) -> None:
-        click.echo(told, err=True)
+    def _complain(words: str) -> None:
+        click.echo(words, err=True)
 
 
-def _check_topic(topic: str, message: wire.Message) -> None:
-    """Hold a message of a lane to its topic.
+def why(lost: Lost, lang: str) -> str:
+    """Why there is no connection: what kept us from it, or what the broker said."""
+    if lost.error is not None:
+        return told(lost.error, lang)
+    if lost.reason is None:
+        return text("broker_cut", lang)
+    code = f"broker_says_{lost.reason:02x}"
+    known = code if code in CATALOGUE else "broker_says"
+    return text(known, lang, reason=f"0x{lost.reason:02x}")
 
-    Raises:
-        ValueError: It belongs to another stream.
-    """
-    if isinstance(message, LaneMessage):
-        named = [message.gateway, message.lane, message.device]
-        if topic.split("/")[-3:] != named:
-            raise ValueError(f"{topic}: the message is of {'/'.join(named)}")
+
+def _foreign(topic: str, message: wire.Message) -> str:
+    """The stream of a message that stands in the topic of another; empty when all is well."""
+    if not isinstance(message, LaneMessage):
+        return ""
+    named = f"{message.gateway}/{message.lane}/{message.device}"
+    return "" if topic.endswith(f"/{named}") else named
 
 
 def record_line(message: LaneMessage, record: wire.Record) -> str:

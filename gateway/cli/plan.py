@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.options import EX_CONFIG, config_option, fail, lang_option, site_or_exit
+from gateway.cli.options import (
+    EX_CONFIG,
+    config_option,
+    format_option,
+    lang_option,
+    planned_or_exit,
+    site_or_exit,
+)
+from gateway.cli.spoken import Number, Verb
 from gateway.cli.table import Line, show_table
 from gateway.messages import text
 
@@ -18,50 +26,26 @@ if TYPE_CHECKING:
     from gateway.loader import Site
 
 
-@click.command("plan")
+@click.command("plan", cls=Verb, help="help_plan")
 @config_option
 @click.option(
     "--round-trip",
     "round_trip_ms",
-    type=click.FloatRange(0.1, 60_000),
+    type=Number(0.1, 60_000),
     default=5.0,
     show_default=True,
     metavar="MS",
-    help="Assumed time from request to answer, in milliseconds; measure it with probe.",
+    help="option_round_trip",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people, json for programs.",
-)
+@format_option("text", "json", help="option_format")
 @lang_option
 def command(file: Path, round_trip_ms: float, form: str, lang: str) -> None:
-    """Show what will be asked of which device, and whether it can work.
-
-    Requests, bus time against the interval, bytes in the journal, hours of buffer and wear
-    of the flash. Nothing is connected. Exit code 0: it fits. 78: the configuration is wrong,
-    or a link would need more time than there is.
-
-    \b
-    Examples:
-      tidegate plan -c gateway.yaml
-      tidegate plan -c gateway.yaml --round-trip 60    devices behind a slow radio
-      tidegate plan -c gateway.yaml --format json | jq .journal
-    """
+    """Show what will be asked of which device, and whether it can work."""
     site = site_or_exit(file, lang)
-    from gateway.clock import Clock
-    from gateway.errors import ConfigError
     from gateway.forecast import Assumptions, forecast_journal, forecast_link
-    from gateway.planning import plan_site
 
     assumed = Assumptions(round_trip_s=round_trip_ms / 1000)
-    try:
-        links = [forecast_link(link, assumed) for link in plan_site(site, Clock())]
-    except ConfigError as error:
-        fail(f"{file}: {error}", EX_CONFIG)
+    links = [forecast_link(link, assumed) for link in planned_or_exit(site, file, lang)]
     config = site.config.journal
     journal = forecast_journal(links, size=config.size, commit_s=config.commit)
     problems = [problem for link in links for problem in _problems(link, lang)]

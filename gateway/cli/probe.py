@@ -9,21 +9,23 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from gateway.cli.interrupt import until_interrupted
 from gateway.cli.options import (
-    EX_CONFIG,
     EX_UNAVAILABLE,
+    EX_USAGE,
     config_option,
     fail,
-    interrupted,
+    format_option,
     lang_option,
+    planned_or_exit,
     run_loop,
     site_or_exit,
 )
+from gateway.cli.spoken import Verb, interrupted
 from gateway.cli.table import Line, show_table
 from gateway.messages import text
 
@@ -33,45 +35,17 @@ if TYPE_CHECKING:
     from gateway.model import Scalar
     from gateway.planning import PlannedLink
 
-EX_USAGE: Final = 2
 
-
-@click.command("probe")
-@click.argument("what", metavar="[LINK[/DEVICE[/TAG]]]", default="")
+@click.command("probe", cls=Verb, help="help_probe")
+@click.argument("what", metavar="[LINK[/DEVICE[/TAG]]]", default="", help="argument_what")
 @config_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people, json for programs.",
-)
+@format_option("text", "json", help="option_format")
 @lang_option
 def command(what: str, file: Path, form: str, lang: str) -> None:
-    """Connect, read every tag once, and show what came.
-
-    Nothing is published and no journal is opened; the agent may run meanwhile if the devices
-    take one more connection. A device that does not answer shows why, and the rest still
-    comes. Exit code 0: something answered. 2: no such name. 69: nothing could be reached.
-
-    \b
-    Examples:
-      tidegate probe -c gateway.yaml              everything
-      tidegate probe tank-farm                    one link
-      tidegate probe tank-farm/tk101/level        one tag
-      tidegate probe --format json | jq '.readings[] | select(.quality != "good")'
-    """
+    """Connect, read every tag once, and show what came."""
     site = site_or_exit(file, lang)
-    from gateway.clock import Clock
-    from gateway.errors import ConfigError
-    from gateway.planning import plan_site
-
     selection = select(site, what, lang)
-    try:
-        planned = plan_site(site, Clock())
-    except ConfigError as error:
-        fail(f"{file}: {error}", EX_CONFIG)
+    planned = planned_or_exit(site, file, lang)
     links = [link for link in planned if selection.link in ("", link.site.config.name)]
     findings, stopped = _look(links, selection, lang)
     if form == "json":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from gateway.cli.options import EX_CONFIG, config_option, fail, lang_option, run_loop
+from gateway.cli.spoken import Verb
 from gateway.messages import text, told
 
 if TYPE_CHECKING:
@@ -17,21 +18,17 @@ if TYPE_CHECKING:
     from gateway.loader import Site
 
 
-@click.command("run")
+@click.command("run", cls=Verb, help="help_run")
 @config_option
 @click.option(
     "--last-good",
     "may_use_copy",
     is_flag=True,
-    help="With a wrong FILE, run the copy of the last one that ran, and say `degraded`.",
+    help="option_last_good",
 )
 @lang_option
 def command(file: Path, may_use_copy: bool, lang: str) -> None:
-    """Poll, journal and deliver until SIGTERM; SIGHUP applies a changed configuration.
-
-    Logs go to stderr. Exit code 0: stopped in order. 78: the configuration is wrong, and
-    nothing was opened. 1: the journal cannot be used.
-    """
+    """Poll, journal and deliver until SIGTERM; SIGHUP applies a changed configuration."""
     chosen = _chosen(file, lang, may_use_copy=may_use_copy)
     from gateway import logs
     from gateway.agent import Agent, run
@@ -42,7 +39,7 @@ def command(file: Path, may_use_copy: bool, lang: str) -> None:
     try:
         agent = Agent(chosen.site, Clock(), chosen.files, chosen.refused)
     except ConfigError as error:
-        fail(f"{file}: {error}", EX_CONFIG)
+        fail(f"{file}: {told(error, lang)}", EX_CONFIG)
     try:
         run_loop(run(agent))
     except JournalError as error:

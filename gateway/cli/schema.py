@@ -6,21 +6,15 @@ import json
 
 import click
 
+from gateway.cli.options import any_lang_option, format_option
+from gateway.cli.spoken import Verb
 
-@click.command("schema")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["json", "markdown"]),
-    default="json",
-    show_default=True,
-    help="json: JSON Schema for editors. markdown: a table of every key.",
-)
+
+@click.command("schema", cls=Verb, help="help_schema")
+@format_option("json", "markdown", help="option_schema_format")
+@any_lang_option
 def command(form: str) -> None:
-    """Print the JSON Schema of the configuration, with the keys of all installed drivers.
-
-    Begin a file with `# yaml-language-server: $schema=gateway.schema.json` to use it.
-    """
+    """Print the JSON Schema of the configuration, or a table of its keys."""
     from gateway.schema import reference, schema
 
     if form == "markdown":

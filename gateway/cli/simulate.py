@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli.options import (
+    FILE,
     config_option,
     fail,
     lang_option,
@@ -25,6 +26,7 @@ from gateway.cli.options import (
     seconds_option,
     site_or_exit,
 )
+from gateway.cli.spoken import Verb
 from gateway.messages import text, told
 
 if TYPE_CHECKING:
@@ -34,46 +36,27 @@ if TYPE_CHECKING:
 _HEAL = "heal"
 
 
-@click.command("simulate")
+@click.command("simulate", cls=Verb, help="help_simulate")
 @config_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write a configuration that reads the simulated devices.",
+    type=FILE,
+    metavar="FILE",
+    help="option_simulate_out",
 )
 @click.option(
     "--broker",
     default="mqtt://127.0.0.1:1883",
     show_default=True,
-    help="The broker on this machine that the written configuration publishes to.",
+    metavar="URL",
+    help="option_broker",
 )
 @seconds_option
 @lang_option
 def command(
     file: Path, out: Path | None, broker: str, seconds: float | None, lang: str
 ) -> None:
-    """Serve the very devices of a configuration, with waves for values.
-
-    Every device, unit and address is there, over the real protocol, on 127.0.0.1 only. A
-    link whose url is a loopback address is served at that address, any other at a free
-    port. While it runs, write to its standard input what shall go wrong:
-
-    \b
-      timeout tk101      tk101 gives no answer
-      late tk101         it answers after the timeout
-      exception tk101    it refuses every request
-      frozen tk101       its values stand still
-      heal tk101         all is well again
-
-    With --out, invented values can reach no platform: the written configuration has a
-    broker on this machine, a journal of its own, and `-sim` behind the gateway's id.
-
-    \b
-    Examples:
-      tidegate simulate -c gateway.yaml
-      tidegate simulate -c gateway.yaml --out simulated.yaml
-      tidegate run -c simulated.yaml
-    """
+    """Serve the very devices of a configuration, with waves for values."""
     site = site_or_exit(file, lang)
     written = None if out is None else Rewriting(file, out, broker, lang)
     run_loop(_serve(site, written, seconds, lang))
@@ -101,7 +84,7 @@ class Rewriting:
         try:
             self.out.write_text(text_now, encoding="utf-8")
         except OSError as error:
-            fail(text("file_not_written", self.lang, file=self.out, reason=error.strerror))
+            fail(text("file_not_written", self.lang, file=self.out, reason=error))
 
     def _is_harmless(self, yaml: str, site: Site, journal: str) -> bool:
         """Whether every device, the broker and the journal in ``yaml`` are the bench's."""
@@ -133,8 +116,9 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     running = [(link, await start(link, _loopback_port(link), lang)) for link in site.links]
     for link, simulation in running:
-        name, devices = link.config.name, len(link.config.devices)
-        click.echo(f"{name}: {simulation.url} ({devices} devices, {len(link.tags)} tags)")
+        counts = {"devices": len(link.config.devices), "tags": len(link.tags)}
+        where = {"link": link.config.name, "url": simulation.url}
+        click.echo(text("simulate_serving", lang, **where, **counts))
     if written is not None:
         written.write(site, {url_of(link): simulation.url for link, simulation in running})
         click.echo(text("simulate_written", lang, file=written.out))

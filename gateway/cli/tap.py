@@ -16,13 +16,17 @@ from gateway.cli.interrupt import until_interrupted
 from gateway.cli.options import (
     EX_CONFIG,
     EX_UNAVAILABLE,
+    EX_USAGE,
     config_option,
     fail,
+    format_option,
     lang_option,
     run_loop,
+    seconds_option,
     site_or_exit,
 )
-from gateway.messages import text
+from gateway.cli.spoken import Verb
+from gateway.messages import text, told
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -30,28 +34,16 @@ if TYPE_CHECKING:
     from gateway.cli.listening import Source
     from gateway.config import MqttConfig
 
-EX_USAGE: Final = 2
 DEFAULT_ROOT: Final = "tidegate/v1"
 
 
-@click.command("tap")
-@click.argument("url", required=False)
+@click.command("tap", cls=Verb, help="help_tap")
+@click.argument("url", required=False, help="argument_url")
 @config_option
-@click.option("--root", help="First levels of every topic.  [default: as configured]")
-@click.option("--check", "checks", is_flag=True, help="Judge continuity; exit 1 at a loss.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people; json for programs, one object a line.",
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Stop after so long; without it, at Ctrl-C.",
-)
+@click.option("--root", metavar="TOPIC", help="option_root")
+@click.option("--check", "checks", is_flag=True, help="option_check")
+@format_option("text", "json", help="option_tap_format")
+@seconds_option
 @lang_option
 @click.pass_context
 def command(
@@ -64,23 +56,7 @@ def command(
     seconds: float | None,
     lang: str,
 ) -> None:
-    """Listen on the platform's side of the broker and print every record.
-
-    Without URL, the brokers, root and credentials of the configuration are used, and only
-    its gateway is heard; with URL, every gateway under the root. It has a client id of its
-    own, so it never takes over a session. Exit code 0: ended, nothing missing. 1: --check
-    found loss. 69: no broker could be reached.
-
-    To the broker it is a subscriber like any other. While the platform is away and tap is
-    not, the broker says of each record that it was delivered, and the agent believes it.
-
-    \b
-    Examples:
-      tidegate tap -c gateway.yaml                    what this gateway delivers
-      tidegate tap mqtt://127.0.0.1:1883 --check      is anything missing?
-      tidegate tap --check --seconds 60 >/dev/null    the same as a test: see the exit code
-      tidegate tap --format json | jq .values
-    """
+    """Listen on the platform's side of the broker and print every record."""
     from gateway.cli.listening import Listener, listen
 
     is_default = context.get_parameter_source("file") is ParameterSource.DEFAULT
@@ -91,8 +67,8 @@ def command(
     )
     listener = Listener(checks=checks, is_json=form == "json", lang=lang)
     filters = ", ".join(source.settings.subscriptions)
-    told = text("tap_listening", lang, url=source.settings.urls[0], topics=filters)
-    click.echo(told, err=True)
+    where = {"url": source.settings.urls[0], "topics": filters}
+    click.echo(text("tap_listening", lang, **where), err=True)
     click.echo(text("tap_counts", lang), err=True)
 
     async def work() -> None:
@@ -133,7 +109,7 @@ def _configured(file: Path, url: str | None, root: str | None, lang: str) -> Sou
         settings = mqtt_settings(config.mqtt, config.gateway.id)
         credentials = mqtt_credentials(config.mqtt)
     except ConfigError as error:
-        fail(f"{file}: {error}", EX_CONFIG)
+        fail(f"{file}: {told(error, lang)}", EX_CONFIG)
     own = replace(
         settings,
         urls=settings.urls if url is None else (url,),

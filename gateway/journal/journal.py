@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -110,7 +111,9 @@ class Journal:
             return cls._open(settings, gateway, schema, clock, boot, config, files, claim)
         except OSError as error:
             claim.close()
-            raise JournalError(f"{settings.path}: {error}") from error
+            raise JournalError(f"{settings.path}: {error}").in_words(
+                "journal_disk", path=settings.path, reason=error
+            ) from error
         except JournalError:
             claim.close()
             raise
@@ -432,7 +435,14 @@ def _claim(files: Files, settings: Settings) -> File:
             "journal_in_use", path=settings.path
         ) from error
     except OSError as error:
-        raise JournalError(f"{settings.path}: {error.strerror or error}") from error
+        code = _CLAIM_REFUSED.get(error.errno or 0, "journal_disk")
+        raise JournalError(f"{settings.path}: {error.strerror or error}").in_words(
+            code, path=settings.path, reason=error
+        ) from error
+
+
+_CLAIM_REFUSED = {errno.ENOTDIR: "journal_not_a_folder", errno.EPERM: "journal_not_private"}
+"""What `Files.claim` says of a folder that cannot be ours alone."""
 
 
 def _make_ready(pool: Pool) -> None:

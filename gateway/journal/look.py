@@ -60,9 +60,13 @@ class Look:
             self.state = SlotFile(self._files, path / "state").read()
             cursor = SlotFile(self._files, path / "cursor").read()
         except OSError as error:
-            raise JournalError(f"{path}: {error.strerror or error}") from error
+            raise JournalError(f"{path}: {error.strerror or error}").in_words(
+                "journal_disk", path=path, reason=error
+            ) from error
         if self.state is None:
-            raise JournalError(f"{path}: there is no journal")
+            raise JournalError(f"{path}: there is no journal").in_words(
+                "journal_none", path=path
+            )
         self._cursor = cursor or {}
 
     def settled(self, lane: Lane) -> int:
@@ -113,7 +117,9 @@ class Look:
         except OSError:
             return Seen(path, None, faults=("journal_unreadable",))
         except NewerFormatError as error:
-            raise JournalError(f"{path}: format {error} is newer than this program") from error
+            raise JournalError(f"{path}: format {error} is newer than this program").in_words(
+                "journal_newer", path=path, format=str(error)
+            ) from error
         finally:
             file.close()
         moved = not path.exists() or (again is not None and again != seen.header)

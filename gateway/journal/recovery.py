@@ -107,7 +107,7 @@ class Recovery:
                 raise JournalError(
                     f"{folder / name}: format {error} is newer than this program; "
                     "nothing was touched: install the version that wrote it"
-                ) from error
+                ).in_words("journal_newer", path=folder / name, format=str(error)) from error
             finally:
                 file.close()
         return found

@@ -1,8 +1,8 @@
 """Putting a `Site` together from the trees of its files.
 
-A mistake does not end the search. What is wrong is left out, or stands in without its
-wrong keys where nothing else depends on them, and the rest is checked. Nothing is
-connected and no secret is read.
+A mistake does not end the search. An object with mistakes goes on as `Partly`, so that what
+is inside it is checked wherever it does not depend on what is wrong. Nothing is connected
+and no secret is read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pydantic import ValidationError, create_model
+from pydantic import ConfigDict, ValidationError
 
 from gateway import model
 from gateway.config import (
-    OWN,
     AlarmsConfig,
     Config,
     Defaults,
@@ -29,10 +28,12 @@ from gateway.config import (
 )
 from gateway.driver import Driver
 from gateway.errors import Mistake
-from gateway.loader.explain import explain, found_in, near, words
+from gateway.loader.explain import explain, found_in
+from gateway.loader.keys import near
+from gateway.loader.partly import Partly, Settings, Unknown
 from gateway.loader.problem import Path as KeyPath
 from gateway.loader.problem import Place, Report
-from gateway.loader.resolve import written_out
+from gateway.loader.resolve import mistakes, written_out
 from gateway.loader.templates import Library
 from gateway.loader.yaml_tree import Map, Seq, locate
 from gateway.notation import NAME
@@ -46,14 +47,36 @@ ModelT = TypeVar("ModelT", bound=Model)
 _PER_TAG: Final = frozenset({"name", "address", "label"})
 
 
+class _AnyLink(LinkConfig):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _AnyDevice(DeviceConfig):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _AnyTag(TagConfig):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _AnyDriver(Driver[Any]):
+    """Where nobody can tell which driver is meant: the keys that all have are checked."""
+
+    Link, Device, Tag = _AnyLink, _AnyDevice, _AnyTag
+
+    @classmethod
+    def address(cls, tag: TagConfig, device: DeviceConfig, link: LinkConfig) -> None:
+        """Any."""
+
+
 class _Scope(NamedTuple):
-    """Where the tags of one device are read; None stands for settings that are wrong."""
+    """Where the tags of one device are read."""
 
     driver: type[Driver[Any]]
-    word: str
-    """The name of the driver."""
-    link: LinkConfig | None
-    device: DeviceConfig | None = None
+    word: str | None
+    """The name of the driver; None when nobody can tell which one is meant."""
+    link: Settings
+    device: Settings
 
 
 class Assembly:
@@ -70,20 +93,23 @@ class Assembly:
 
     def site(self, main: Map | None, more: Sequence[Map]) -> Site | None:
         """The whole; None when anything is wrong."""
-        config = None if main is None else self._validated(Config, main, without=("links",))
+        config = None if main is None else self._settings(Config, main, without=("links",))
         for node in more:
-            self._validated(DropIn, node, without=("links",), levels={"level_main": Config})
-        defaults = Defaults() if config is None else config.defaults
+            self._settings(DropIn, node, without=("links",), levels={"level_main": Config})
+        known = config is not None and config.knows("defaults")
+        defaults = config.defaults if config is not None and known else Defaults()
         nodes = [node for node in (main, *more) if node is not None]
         found = [
             self._link(link, path, defaults)
             for node in nodes
             for link, path in self._children(node, "links")
         ]
-        if main is not None and not any(node.get("links") for node in nodes):
+        if main is not None and all(node.get("links", []) == [] for node in nodes):
             self._report.note(Place(main.file, 1, 1), "no_links", {}, severity="warning")
         links = tuple(link for link in found if link is not None)
-        return None if config is None or self._report.failed else self._whole(config, links)
+        if not isinstance(config, Config) or self._report.failed:
+            return None
+        return self._whole(config, links)
 
     def _whole(self, config: Config, links: tuple[LinkSite, ...]) -> Site:
         mqtt = config.mqtt
@@ -94,72 +120,73 @@ class Assembly:
         self._hash.update(repr(config).encode())
         return Site(config, links, self._hash.hexdigest()[:16])
 
-    def _link(self, node: Map, path: KeyPath, defaults: Defaults) -> LinkSite | None:
+    def _link(self, node: Map, path: KeyPath, defaults: Settings) -> LinkSite | None:
         self._unique("duplicate_link", self._links, node, path)
         driver, node = self._driver(node, path)
-        if driver is None:
-            for child, child_path in self._children(node, "devices", path):
-                self._unique("duplicate_device", self._devices, child, child_path)
-            return None
+        word = None if driver is _AnyDriver else node["driver"]
         levels = {"level_device": driver.Device, "level_tag": driver.Tag}
-        link = self._validated(driver.Link, node, path, without=("devices",), levels=levels)
-        if link is not None:
-            link = link.model_copy(update=passed_down(defaults, link)).lies_in(self._folder)
+        link = self._settings(
+            driver.Link, node, path, defaults, without=("devices",), levels=levels
+        )
+        if isinstance(link, LinkConfig):
+            link = link.lies_in(self._folder)
         devices: list[DeviceConfig] = []
         tags: list[model.Tag] = []
         alarms: dict[tuple[str, str], AlarmsConfig] = {}
         for child, child_path in self._children(node, "devices", path):
-            scope = self._device(child, child_path, _Scope(driver, node["driver"], link))
-            if scope.device is not None:
-                devices.append(scope.device)
+            device = self._device(child, child_path, driver, link)
+            if isinstance(device, DeviceConfig):
+                devices.append(device)
+            scope = _Scope(driver, word, link, device)
             for group, limits in self._tags(child, child_path, scope):
                 tags += group
                 if limits is not None:
                     alarms.update({(tag.device, tag.name): limits for tag in group})
-        if link is None:
+        if not isinstance(link, LinkConfig):
             return None
         link = link.model_copy(update={"devices": tuple(devices)})
         return LinkSite(link, driver, tuple(tags), alarms)
 
-    def _driver(self, node: Map, path: KeyPath) -> tuple[type[Driver[Any]] | None, Map]:
-        """The driver of a link; a misspelt one is reported, and the near match is used."""
+    def _driver(self, node: Map, path: KeyPath) -> tuple[type[Driver[Any]], Map]:
+        """The driver of a link, and what the link is checked as.
+
+        A misspelt driver is reported, and the near match is used.
+        """
+        node = self._driver_key(node, path)
         word = node.get("driver")
         if not isinstance(word, str):
-            self._no_driver_word(node, path)
-            return None, node
+            return _AnyDriver, node
         try:
             return driver_called(word), node
         except Mistake as mistake:
             meant = near(word, installed()) if mistake.code == "unknown_driver" else None
             self._mistake(mistake, node, path, suggestion=meant)
-            if meant is None:
-                return None, node
+        if meant is None:
+            return _AnyDriver, node
         twin = node.without()
         twin["driver"] = meant
         return driver_called(meant), twin
 
-    def _no_driver_word(self, node: Map, path: KeyPath) -> None:
-        meant = next((key for key in node if near(key, ("driver",))), None)
-        if "driver" in node:
-            found = found_in(node["driver"])
-            place = node.value_place("driver")
-            self._report.add(place, "not_text", path=(*path, "driver"), found=found)
-        elif meant is not None:
-            place, where = node.key_place(meant), (*path, meant)
-            self._report.note(
-                place, "unknown_key", {"key": meant}, path=where, suggestion="driver"
-            )
-        else:
-            self._report.add(locate(node, ()), "missing_key", path=path, key="driver")
+    def _driver_key(self, node: Map, path: KeyPath) -> Map:
+        """``node`` with the key ``driver``; when that is misspelt, it is reported."""
+        word = next((key for key in node if near(key, ("driver",))), "driver")
+        if "driver" in node or word not in node:
+            return node
+        fields, where = {"key": word}, (*path, word)
+        self._report.note(
+            node.key_place(word), "unknown_key", fields, path=where, suggestion="driver"
+        )
+        twin = node.without(word)
+        twin["driver"] = node[word]
+        twin.spans = {**node.spans, "driver": node.spans[word]}
+        return twin
 
-    def _device(self, node: Map, path: KeyPath, scope: _Scope) -> _Scope:
+    def _device(
+        self, node: Map, path: KeyPath, driver: type[Driver[Any]], link: Settings
+    ) -> Settings:
         self._unique("duplicate_device", self._devices, node, path)
-        levels = {"level_link": scope.driver.Link, "level_tag": scope.driver.Tag}
-        kind = scope.driver.Device
-        device = self._validated(kind, node, path, without=("tags",), levels=levels)
-        if device is not None and scope.link is not None:
-            device = device.model_copy(update=passed_down(scope.link, device))
-        return scope._replace(device=device)
+        levels = {"level_link": driver.Link, "level_tag": driver.Tag}
+        return self._settings(driver.Device, node, path, link, without=("tags",), levels=levels)
 
     def _tags(
         self, node: Map, path: KeyPath, scope: _Scope
@@ -180,34 +207,36 @@ class Assembly:
         self, node: Map, path: KeyPath, scope: _Scope, names: dict[str, Place]
     ) -> Iterator[tuple[list[model.Tag], AlarmsConfig | None]]:
         levels = {"level_device": scope.driver.Device, "level_link": scope.driver.Link}
-        config = self._validated(scope.driver.Tag, node, path, levels=levels, stands_in=False)
-        tags = None if config is None else self._written_out(config, node, path, scope)
-        if config is None or tags is None:
-            found = _names_as_written(node)
-        else:
+        config = self._settings(scope.driver.Tag, node, path, scope.device, levels=levels)
+        tags = self._written_out(config, node, path, scope)
+        if isinstance(config, TagConfig) and tags:
             found = [tag.name for tag in tags]
             yield tags, config.alarms
+        else:
+            found = _names_as_written(node)
         self._check_names(found, node, path, names)
 
     def _written_out(
-        self, config: TagConfig, node: Map, path: KeyPath, scope: _Scope
-    ) -> list[model.Tag] | None:
-        link, device = scope.link, scope.device
-        if link is None or device is None:
-            return None
-        config = config.model_copy(update=passed_down(device, config))
-        try:
-            tags = written_out(
-                config,
-                device.name,
-                lambda tag: scope.driver.address(tag, device, link),
-                self._conversions,
-            )
-        except Mistake as mistake:
+        self, config: TagConfig | Partly, node: Map, path: KeyPath, scope: _Scope
+    ) -> list[model.Tag]:
+        """The tags; none when anything in them is wrong."""
+
+        def address(tag: Any) -> Any:
+            device: Any = scope.device
+            link: Any = scope.link
+            return scope.driver.address(tag, device, link)
+
+        if isinstance(config, TagConfig) and isinstance(scope.device, DeviceConfig):
+            try:
+                tags = written_out(config, scope.device.name, address, self._conversions)
+            except (Mistake, Unknown):
+                pass
+            else:
+                self._add_to_fingerprint(config, tags)
+                return tags
+        for mistake in mistakes(config, address):
             self._mistake(mistake, node, path)
-            return None
-        self._add_to_fingerprint(config, tags)
-        return tags
+        return []
 
     def _add_to_fingerprint(self, config: TagConfig, tags: list[model.Tag]) -> None:
         """A series and the same tags written out count alike."""
@@ -238,27 +267,30 @@ class Assembly:
             path = (*path, "name")
             self._report.add(place, code, path=path, name=name, **_first(first))
 
-    def _validated(
+    def _settings(
         self,
         kind: type[ModelT],
         node: Map,
         path: KeyPath = (),
+        outer: Settings | None = None,
         *,
         without: tuple[str, ...] = (),
         levels: Mapping[str, type[Model]] | None = None,
-        stands_in: bool = True,
-    ) -> ModelT | None:
-        """``node`` as a ``kind``, without the keys ``without``.
+    ) -> ModelT | Partly:
+        """``node`` as a ``kind``, without the keys ``without``, with what ``outer`` passes in.
 
-        stands_in: when some keys are wrong that others do not depend on, the object
-        without them, so that what is inside it can be checked all the same.
+        `Partly` when it or ``outer`` has mistakes.
         """
         raw = node.without(*without) if without else node
         try:
-            return kind.model_validate(raw)
+            found = kind.model_validate(raw)
         except ValidationError as error:
             explain(error, node, kind, self._report, path=path, levels=levels)
-            return _stand_in(kind, raw, error) if stands_in else None
+            return Partly(kind, raw, outer)
+        if isinstance(outer, Partly):
+            return Partly(kind, raw, outer)
+        passed = {} if outer is None else passed_down(outer, found)
+        return found.model_copy(update=passed) if passed else found
 
     def _children(
         self, node: Map, key: str, path: KeyPath = ()
@@ -298,24 +330,3 @@ def _names_as_written(node: Map) -> list[str]:
         return [name for (name,) in expand({"name": written})]
     except Mistake:
         return []  # told already, with the tag
-
-
-def _stand_in(kind: type[ModelT], raw: Map, error: ValidationError) -> ModelT | None:
-    """``raw`` in spite of its wrong keys; None when what is inside may depend on them.
-
-    Keys every driver has, and those that never pass inwards, cannot change what an address
-    means. Wrong ones are left out; those that must be there are taken as they are.
-    """
-    places = ((*found["loc"], *found.get("ctx", {}).get("at", ())) for found in error.errors())
-    wrong = {place[0] for place in places if place}
-    common = {word for base in (LinkConfig, DeviceConfig, Config) for word in words(base)}
-    if not wrong or not wrong <= common | OWN:
-        return None
-    fields = {field.alias or name: field for name, field in kind.model_fields.items()}
-    required = {str(key) for key in wrong if key in fields and fields[key].is_required()}
-    loose: dict[str, Any] = dict.fromkeys(required, (Any, None))
-    twin = create_model(kind.__name__, __base__=kind, **loose)
-    try:
-        return twin.model_validate(raw.without(*(wrong - required)))
-    except ValidationError:
-        return None

@@ -6,16 +6,18 @@ catalogue here; errors that our own validators raise are codes already.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from gateway.loader.keys import meant, models_in, near, words
+from gateway.loader.partly import clashes_in
 from gateway.loader.problem import Path, Phrase, Report
 from gateway.loader.yaml_tree import Map, Seq, ascii_of, full_width, locate
 from gateway.messages import CATALOGUE
+from gateway.notation import limit_as_written
 
 Levels = Mapping[str, type[BaseModel]]
 """Where else a key may belong: code of the level's name → its model."""
@@ -32,6 +34,8 @@ _LIMITS: Final = {
     "less_than": ("not_below", "lt"),
     "less_than_equal": ("too_large", "le"),
 }
+_ORDER: Final = {"extra_forbidden": 0, "invalid_key": 0, "missing": 2}
+"""Unknown keys first: another key may be missing, or cut short, because of them."""
 _LENGTHS: Final = {
     "too_short": ("too_few", "min_length"),
     "too_long": ("too_many", "max_length"),
@@ -52,39 +56,32 @@ def explain(
     path: Path = (),
     levels: Levels | None = None,
 ) -> None:
-    """Add one problem to ``report`` for each thing ``model`` refused in ``node``.
+    """Add one problem to ``report`` for each thing that is wrong in ``node``.
 
+    That is what ``model`` refused, and each clash of the keys that it did not refuse.
     path: leads from the top of the file to ``node``.
     """
     seen: set[Path] = set()
-    meant: set[tuple[Path, object]] = set()
+    misspelt: set[tuple[Path, object]] = set()
     errors = error.errors(include_url=False)
-    for found in sorted(errors, key=lambda each: each["type"] == "missing"):
+    for found in sorted(errors, key=lambda each: _ORDER.get(each["type"], 1)):
         at = _existing(node, (*found["loc"], *found.get("ctx", {}).get("at", ())))
         key = found["loc"][-1] if found["loc"] else ""
         if found["type"] == "missing":
-            if (at, key) not in meant:
-                fields = {"key": key}
-                report.note(locate(node, at), "missing_key", fields, path=(*path, *at, key))
+            if (at, key) not in misspelt:
+                _missing(found, node, at, report, path)
         elif at in seen:
             continue  # the other members of a union say the same in other words
         elif found["type"] in ("extra_forbidden", "invalid_key"):
             suggested = _unknown_key(node, at, model, report, path=path, levels=levels or {})
-            meant.add((at[:-1], suggested))
+            misspelt.add((at[:-1], suggested))
+            seen.update(_cut_short(node, at))
         else:
             _one(found, node, at, report, path)
         seen.add(at)
-
-
-def near(word: object, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
-def words(model: type[BaseModel]) -> list[str]:
-    """The keys a person may write for ``model``."""
-    return [field.alias or name for name, field in model.model_fields.items()]
+    for where, fault in clashes_in(model, node):
+        told = {"type": fault.type, "ctx": fault.context or {}}
+        _one(told, node, _existing(node, where), report, path)
 
 
 def found_in(value: object) -> Phrase:
@@ -102,6 +99,15 @@ def found_in(value: object) -> Phrase:
             return Phrase("found_mapping")
         case _:
             return Phrase("found_list")
+
+
+def _cut_short(node: Map, at: Path) -> set[Path]:
+    """The key whose value a decimal comma cut short: ``scale: 0,1`` is a 0 and a key 1."""
+    present = _mapping_at(node, at[:-1])
+    if not isinstance(at[-1], int) or present[at[-1]] is not None:
+        return set()
+    keys = list(present)
+    return {(*at[:-1], key) for key in keys[: keys.index(at[-1])][-1:]}
 
 
 def is_secret(path: Path) -> bool:
@@ -125,27 +131,37 @@ def _one(found: Any, node: Map, at: Path, report: Report, path: Path) -> None:
     )
 
 
+def _missing(found: Any, node: Map, at: Path, report: Report, path: Path) -> None:
+    """Tell about a key, or about an item of a list, that is not there."""
+    place, key = locate(node, at), found["loc"][-1]
+    if isinstance(key, int):
+        report.add(place, "too_few", path=path + at, count=len(found["input"]), limit=key + 1)
+    else:
+        report.add(place, "missing_key", path=(*path, *at, key), key=key)
+
+
 def _unknown_key(
     node: Map, at: Path, model: type[BaseModel], report: Report, *, path: Path, levels: Levels
 ) -> str | None:
     """Tell about a key that does not belong there; the key that was probably meant."""
     key, place, path = at[-1], locate(node, at, key=True), path + at
     present = _mapping_at(node, at[:-1])
-    known = [word for word in words(_model_at(model, at[:-1])) if word not in present]
+    suggested = meant(key, _model_at(model, at[:-1]), present)
     elsewhere = next((level for level, other in levels.items() if key in words(other)), None)
     char = full_width(str(key))
     if char is not None:
         report.add(place, "yaml_fullwidth", path=path, character=char, ascii=ascii_of(char))
-        return str(key).partition(char)[0].strip()
+        return suggested
     if isinstance(key, int) and present[key] is None:
         report.add(place, "decimal_comma", path=path)
     elif elsewhere is not None and len(at) == 1:
         report.add(place, "misplaced_key", path=path, key=key, level=Phrase(elsewhere))
     else:
-        meant, hidden = near(key, known), is_secret(at[:-1])
-        fields = {"key": key}
-        report.note(place, "unknown_key", fields, path=path, suggestion=meant, secret=hidden)
-        return meant
+        fields, hidden = {"key": key}, is_secret(at[:-1])
+        report.note(
+            place, "unknown_key", fields, path=path, suggestion=suggested, secret=hidden
+        )
+        return suggested
     return None
 
 
@@ -155,7 +171,7 @@ def _told(found: Any) -> Told:
         return kind, {key: _plain(part) for key, part in context.items() if key != "at"}
     if kind in _LIMITS:
         code, key = _LIMITS[kind]
-        return code, {"value": value, "limit": context[key]}
+        return code, {"value": value, "limit": limit_as_written(value, context[key])}
     if kind in _LENGTHS:
         code, key = _LENGTHS[kind]
         count = {"count": len(value)} if isinstance(value, list) else {}
@@ -257,11 +273,3 @@ def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
             if part == (field.alias or name):
                 model = next(models_in(field.annotation), model)
     return model
-
-
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models an annotation mentions, at any depth."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from models_in(part)

@@ -120,11 +120,15 @@ def shown(line: str, column: int, *, secret: bool = False) -> str:
 
 
 def _blank(before: str) -> str:
-    """White space as wide as ``before`` on a terminal; Chinese characters take two columns."""
-    return "".join(
-        "\t" if char == "\t" else "  " if unicodedata.east_asian_width(char) in "WF" else " "
-        for char in before
-    )
+    """White space as wide as ``before`` on a terminal."""
+    return "".join("\t" if char == "\t" else " " * _columns(char) for char in before)
+
+
+def _columns(char: str) -> int:
+    """A Chinese character takes two columns, an accent on the letter before it none."""
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _spoken(value: object, lang: str) -> object:
@@ -176,9 +180,12 @@ class Report:
         self.problems.append(Problem(place, code, fields, severity, path, source, suggestion))
 
     def in_order(self) -> list[Problem]:
-        """Each place and code once, as a person reads: by file, line and column."""
+        """Each place and code once, as a person reads: by file, line and column.
+
+        What many devices share, by a template or an alias, has many paths and one place.
+        """
         files = {file: rank for rank, file in enumerate(self._lines)}
-        unique = {(found.place, found.code, found.path): found for found in self.problems}
+        unique = {(found.place, found.code, found.path[-1:]): found for found in self.problems}
         return sorted(unique.values(), key=lambda p: (files.get(p.file, -1), p.line, p.column))
 
     @property

@@ -7,14 +7,15 @@ that are converted alike share one `Conversion`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, Final
 
+from gateway import series
 from gateway.config import ScaleConfig, TagConfig
 from gateway.errors import Mistake
+from gateway.loader.partly import Partly, Unknown
 from gateway.model import Conversion, DataType, Scale, Tag
-from gateway.series import expand
 
 _NOT_NUMERIC: Final = frozenset({DataType.BOOL, DataType.STRING})
 
@@ -34,7 +35,6 @@ def written_out(
     Raises:
         Mistake: Something in it cannot be used; the path names the key.
     """
-    _check_type(config)
     common = _common(config, device, conversions)
     label = config.label
     texts = {"name": config.name}
@@ -44,7 +44,7 @@ def written_out(
         texts["label"] = label
     keys = tuple(texts)
     tags = []
-    for row in expand(texts):
+    for row in series.expand(texts):
         one = dict(zip(keys, row, strict=True))
         own = config if row[0] == config.name else config.model_copy(update=one)
         tags.append(Tag(row[0], address=address(own), label=one.get("label", label), **common))
@@ -67,14 +67,39 @@ def _common(
     }
 
 
-def _check_type(config: TagConfig) -> None:
-    if config.type in _NOT_NUMERIC and config.scale is not None:
-        raise Mistake("scale_not_numeric", path=("scale",), type=config.type.value)
-    if config.invert and config.type is not DataType.BOOL:
-        raise Mistake("invert_not_bool", path=("invert",), type=config.type.value)
+def mistakes(config: TagConfig | Partly, address: Callable[[Any], Any]) -> Iterator[Mistake]:
+    """Everything for which `written_out` refuses ``config``, as far as that can be judged."""
+    yield from _raised(lambda: _deadband(config))
+    texts = {
+        key: getattr(config, key) for key in ("name", "address", "label") if config.knows(key)
+    }
+    uneven = series.faults(texts)
+    yield from uneven
+    broken = {fault.path for fault in uneven}
+    if isinstance(texts.get("address"), str) and ("address",) not in broken:
+        yield from _raised(lambda: _addresses(config, texts["address"], address))
 
 
-def _deadband(config: TagConfig) -> float | None:
+def _raised(judge: Callable[[], object]) -> Iterator[Mistake]:
+    try:
+        judge()
+    except Mistake as mistake:
+        yield mistake
+    except Unknown:
+        return
+
+
+def _addresses(config: TagConfig | Partly, written: str, address: Callable[[Any], Any]) -> None:
+    """Judge each address of a series; one with an open end is as long as its other texts."""
+    try:
+        rows = series.expand({"address": written})
+    except Mistake:
+        return
+    for (text,) in rows:
+        address(config.model_copy(update={"address": text}))
+
+
+def _deadband(config: TagConfig | Partly) -> float | None:
     """In the tag's unit; for values without a size any change counts."""
     written = config.deadband
     if written is None:
@@ -85,9 +110,7 @@ def _deadband(config: TagConfig) -> float | None:
         return written
     span = config.range or (config.scale.span if config.scale else None)
     if span is None:
-        raise Mistake(
-            "deadband_needs_range", path=("deadband",), deadband=written, tag=config.name
-        )
+        raise Mistake("deadband_needs_range", path=("deadband",), deadband=written)
     share = Fraction(written.rstrip("%")) / 100
     return float(share * (Fraction(str(span[1])) - Fraction(str(span[0]))))
 
@@ -122,19 +145,13 @@ def _conversion(config: TagConfig) -> Conversion | None:
 
 
 def exact(scale: ScaleConfig) -> Scale:
-    """``scale`` over one denominator, from the decimal digits as written.
-
-    Raises:
-        Mistake: The factor is 0.
-    """
+    """``scale`` over one denominator, from the decimal digits as written."""
     if scale.raw is not None and scale.span is not None:
         (a, b), (c, d) = map(_fractions, (scale.raw, scale.span))
         factor = (d - c) / (b - a)
         offset = c - a * factor
     else:
         factor, offset = _fractions((scale.factor or 0.0, scale.offset))
-    if factor == 0:
-        raise Mistake("scale_zero", path=("scale",))
     denominator = math.lcm(factor.denominator, offset.denominator)
     return Scale(
         int(factor * denominator),

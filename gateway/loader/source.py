@@ -50,7 +50,7 @@ def _bytes(path: Path, report: Report) -> bytes | None:
     except FileNotFoundError:
         report.add(start, "file_missing")
     except OSError as error:
-        report.add(start, "file_unreadable", reason=error.strerror)
+        report.add(start, "file_unreadable", reason=error)
     else:
         report.add(start, "file_huge", size=size, limit=MAX_FILE_BYTES)
     return None

@@ -7,19 +7,20 @@ installed data, then in the source tree.
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, StrictInt, ValidationError
 
-from gateway.loader.explain import explain, near
+from gateway.loader.explain import explain
+from gateway.loader.keys import near
 from gateway.loader.problem import Path as KeyPath
-from gateway.loader.problem import Report
+from gateway.loader.problem import Place, Report
 from gateway.loader.source import read
 from gateway.loader.yaml_tree import Map, Seq
 from gateway.notation import NAME, Model, Number
-from gateway.series import substitute
+from gateway.series import parameters_in, substitute
 
 SHARED: Final = (
     Path(sysconfig.get_path("data"), "share/tidegate/config/templates"),
@@ -81,9 +82,10 @@ class Library:
         self._report = report
         self._sheets: dict[Path, Sheet | None] = {}
 
-    def tags(self, device: Map, path: KeyPath, driver: str) -> Map | None:
+    def tags(self, device: Map, path: KeyPath, driver: str | None) -> Map | None:
         """A mapping whose ``tags`` are those of the device's template, filled in.
 
+        driver: the link's; None when nobody can tell.
         None without a template, or when it cannot be used (which is then reported).
         """
         name = device.get("template")
@@ -94,7 +96,7 @@ class Library:
         if sheet is None:
             return None
         wanted = sheet.template.driver
-        if wanted != driver:
+        if driver is not None and wanted != driver:
             self._report.add(
                 device.value_place("template"),
                 "template_driver",
@@ -104,9 +106,12 @@ class Library:
                 driver=driver,
             )
             return None
-        values = self._values(device, path, sheet.template)
+        given = device.get("parameters")
+        if not isinstance(given, Map):
+            given = Map(device.file, device.line, device.column)
+        values = self._values(device, path, sheet.template, given)
         own = sheet.tree.without(*(key for key in sheet.tree if key != "tags"))
-        return None if values is None else _filled(own, values)
+        return None if values is None else _filled(own, values, given)
 
     def _sheet(self, device: Map, path: KeyPath) -> Sheet | None:
         name: str = device["template"]
@@ -137,12 +142,9 @@ class Library:
             return None
 
     def _values(
-        self, device: Map, path: KeyPath, template: Template
+        self, device: Map, path: KeyPath, template: Template, given: Map
     ) -> dict[str, object] | None:
         """The template's defaults and what the device sets; None when one has neither."""
-        given = device.get("parameters")
-        if not isinstance(given, Map):
-            given = Map(device.file, device.line, device.column)
         for key in given.keys() - template.parameters.keys():
             known = list(template.parameters) or "-"
             self._report.note(
@@ -163,17 +165,30 @@ class Library:
                 template=device["template"],
                 parameter=key,
             )
-        return None if missing else values
+        told = any(isinstance(value, Map | Seq | bool) for value in values.values())
+        return None if missing or told else values
 
 
-def _filled(node: Any, values: Mapping[str, object]) -> Any:
-    """``node`` with each ``{parameter}`` replaced; places stay those of the template."""
+def _filled(node: Any, values: Mapping[str, object], given: Map) -> Any:
+    """``node`` with each ``{parameter}`` replaced.
+
+    Places stay those of the template, but for what stems from ``given``: a person looks there.
+    """
     if isinstance(node, Map):
         twin = node.like()
-        twin.update((key, _filled(value, values)) for key, value in node.items())
+        twin.update((key, _filled(value, values, given)) for key, value in node.items())
+        twin.origins = dict(_origins(node.items(), given))
         return twin
     if isinstance(node, Seq):
         row = node.like()
-        row.extend(_filled(value, values) for value in node)
+        row.extend(_filled(value, values, given) for value in node)
+        row.origins = dict(_origins(enumerate(node), given))
         return row
     return substitute(node, values)
+
+
+def _origins(items: Iterable[tuple[Any, Any]], given: Map) -> Iterator[tuple[Any, Place]]:
+    for key, value in items:
+        for name in parameters_in(value) if isinstance(value, str) else ():
+            if name in given:
+                yield key, given.value_place(name)

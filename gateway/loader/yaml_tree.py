@@ -1,7 +1,9 @@
 """YAML 1.2 as plain values that remember where they were written.
 
 Only the core schema: ``on`` is a word, ``0502`` is 502, ``1e3`` is 1000.0. Tags, anchors,
-aliases and second documents are refused, so a small file cannot become a large one.
+aliases, merge keys and second documents are mistakes. An alias is told and stands for what
+was meant, so that the rest can be checked, up to `MAX_ALIASED` values: a small file cannot
+become a large one.
 Mappings and lists are `Map` and `Seq`; each knows the place of everything in it.
 
 The only importer of yaml. The events of libyaml are read straight into values, without
@@ -13,7 +15,7 @@ Source: YAML 1.2.2, 10.3.2 (tag resolution of the core schema).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -22,6 +24,8 @@ from gateway.loader.problem import Path, Place, Problem, shown
 
 MAX_DEPTH: Final = 32
 MAX_VALUES: Final = 2_000_000
+MAX_ALIASED: Final = 100_000
+"""Values that aliases may stand for."""
 _MAX_DIGITS: Final = 40
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -67,12 +71,14 @@ Span: TypeAlias = tuple[int, int, int, int]
 class Map(dict[Any, Any]):
     """A mapping, and where each of its keys and values stands."""
 
-    __slots__ = ("column", "file", "line", "spans")
+    __slots__ = ("column", "file", "line", "origins", "spans")
 
     def __init__(self, file: str, line: int, column: int) -> None:
         super().__init__()
         self.file, self.line, self.column = file, line, column
         self.spans: dict[Any, Span] = {}
+        self.origins: Mapping[Any, Place] = {}
+        """Values that come from elsewhere, and where they are written."""
 
     def key_place(self, key: object) -> Place:
         """Where ``key`` is written; where the mapping begins when it is not."""
@@ -81,13 +87,15 @@ class Map(dict[Any, Any]):
 
     def value_place(self, key: object) -> Place:
         """Where the value of ``key`` begins; where the mapping begins without it."""
+        if key in self.origins:
+            return self.origins[key]
         _, _, line, column = self.spans.get(key, (0, 0, self.line, self.column))
         return Place(self.file, line + 1, column + 1)
 
     def like(self) -> Map:
         """An empty mapping at the same places."""
         twin = Map(self.file, self.line, self.column)
-        twin.spans = self.spans
+        twin.spans, twin.origins = self.spans, self.origins
         return twin
 
     def without(self, *keys: object) -> Map:
@@ -100,15 +108,19 @@ class Map(dict[Any, Any]):
 class Seq(list[Any]):
     """A list, and where each of its items begins."""
 
-    __slots__ = ("column", "file", "line", "spans")
+    __slots__ = ("column", "file", "line", "origins", "spans")
 
     def __init__(self, file: str, line: int, column: int) -> None:
         super().__init__()
         self.file, self.line, self.column = file, line, column
         self.spans: list[tuple[int, int]] = []
+        self.origins: Mapping[int, Place] = {}
+        """Items that come from elsewhere, and where they are written."""
 
     def item_place(self, position: int) -> Place:
         """Where an item begins; where the list begins when there is no such item."""
+        if position in self.origins:
+            return self.origins[position]
         known = position < len(self.spans)
         line, column = self.spans[position] if known else (self.line, self.column)
         return Place(self.file, line + 1, column + 1)
@@ -116,7 +128,7 @@ class Seq(list[Any]):
     def like(self) -> Seq:
         """An empty list at the same places."""
         twin = Seq(self.file, self.line, self.column)
-        twin.spans = self.spans
+        twin.spans, twin.origins = self.spans, self.origins
         return twin
 
 
@@ -170,6 +182,9 @@ class _Builder:
         self._next: Callable[[], Any] = _LOADER(content).get_event
         self._known: dict[str, Any] = {}
         self._values = 0
+        self._aliased = 0
+        self._anchored: dict[str, tuple[Any, int]] = {}
+        """What an anchor marks, and how many values that are."""
 
     def document(self) -> Any:
         """The one document; None when there is none."""
@@ -197,11 +212,28 @@ class _Builder:
         self._values += 1
         if self._values > MAX_VALUES:
             raise _Refusal("yaml_large", event.start_mark, limit=MAX_VALUES)
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise _Refusal("yaml_anchor", event.start_mark)
+        mark = event.start_mark
+        if event.anchor is not None:
+            self.add("yaml_anchor", mark.line, mark.column)
+        if isinstance(event, yaml.AliasEvent):
+            return self._meant(event)
         if event.tag is not None:
-            mark = event.start_mark
             self.add("yaml_tag", mark.line, mark.column, tag=event.tag)
+        before = self._values + self._aliased
+        value = self._plain(event, depth)
+        if event.anchor is not None:
+            self._anchored[event.anchor] = value, self._values + self._aliased - before + 1
+        return value
+
+    def _meant(self, alias: Any) -> Any:
+        """What the anchor of ``alias`` marks; inside of itself that is nothing."""
+        value, count = self._anchored.get(alias.anchor, (None, 1))
+        self._aliased += count
+        if self._aliased > MAX_ALIASED:
+            raise _Refusal("yaml_large", alias.start_mark, limit=MAX_ALIASED)
+        return value
+
+    def _plain(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if depth >= MAX_DEPTH:
@@ -229,6 +261,9 @@ class _Builder:
             value_event = self._next()
             value_mark = value_event.start_mark
             value = self._value(value_event, depth)
+            if key == "<<":
+                self._merge(found, value, key_mark)
+                continue
             if key in found:
                 first = found.key_place(key).line
                 place = (key_mark.line, key_mark.column)
@@ -239,6 +274,13 @@ class _Builder:
                 key_mark.line, key_mark.column, value_mark.line, value_mark.column,
             )  # fmt: skip
         return found
+
+    def _merge(self, found: Map, more: Any, mark: Any) -> None:
+        """Tell about ``<<``, and do what was meant, so that no key seems to be missing."""
+        self.add("yaml_anchor", mark.line, mark.column)
+        if isinstance(more, Map):
+            found.update({key: more[key] for key in more if key not in found})
+            found.spans.update({key: more.spans[key] for key in more if key not in found.spans})
 
     def _sequence(self, start: Any, depth: int) -> Seq:
         mark = start.start_mark

@@ -77,10 +77,7 @@ def test_modicon_addresses_count_from_one_within_their_table(
         ("holding/100.3", {}, "modbus_address", None),
         ("coil/3", {}, "modbus_bit_table", None),
         ("holding/3", {"type": "bool"}, "modbus_bit_missing", None),
-        ("holding/3", {"bit": 3}, "modbus_bit_unused", None),
-        ("coil/3", {"type": "bool", "bit": 3}, "modbus_bit_unused", None),
-        ("holding/3", {"type": "string"}, "modbus_length_missing", None),
-        ("holding/3", {"length": 3}, "modbus_length_unused", None),
+        ("coil/3", {"type": "bool", "bit": 3}, "modbus_bit_of_bit", None),
         ("holding/3", {"type": "string", "length": 9, "device": {"max_registers": 4}},
          "modbus_too_wide", None),
     ],
@@ -94,6 +91,20 @@ def test_what_cannot_be_read_is_a_mistake_with_a_message_in_both_languages(
     assert (mistake.code, mistake.fields.get("suggestion")) == (code, suggestion)
     assert all(text(code, lang, **mistake.fields) for lang in ("en", "zh"))
     assert mistake.path[0] in {"address", "type", "bit", "length"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        ({"bit": 3}, "modbus_bit_unused"),
+        ({"type": "string"}, "modbus_length_missing"),
+        ({"length": 3}, "modbus_length_unused"),
+    ],
+)
+def test_length_is_of_a_string_and_bit_of_a_bool(tag: dict[str, Any], code: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        place("holding/3", **tag)
+    assert caught.value.errors()[0]["type"] == code
 
 
 def test_the_order_of_a_tag_beats_its_device_and_the_device_its_link() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from drivers.opcua.driver import OpcuaDriver
 from drivers.opcua.security import Pki
 from gateway.clock import Clock
 from gateway.errors import ConnectError
+from gateway.messages import told
 from tests.contract.test_driver_contract import closed_port
 from tests.opcua.site import Plant, link_to
 
@@ -118,8 +120,9 @@ async def test_a_server_nobody_trusted_is_refused_and_kept_for_a_person_to_look_
     async with secure(tmp_path, "Basic256Sha256") as server:
         driver = driver_in(tmp_path, server.url, "{policy: Basic256Sha256}")
         for _ in range(2):
-            with pytest.raises(ConnectError, match="not trusted"):
+            with pytest.raises(ConnectError, match="not trusted") as refused:
                 await driver.connect()
+            assert "服务器证书不受信任" in told(refused.value, "zh")
     (kept,) = (tmp_path / "pki" / "rejected").iterdir()
     assert kept.read_bytes() == (tmp_path / "server.der").read_bytes()
     assert not (tmp_path / "pki" / "trusted").exists()
@@ -131,8 +134,9 @@ async def test_a_server_that_offers_less_than_was_asked_is_refused_naming_what_i
     async with secure(tmp_path, "None", "Basic256Sha256") as server:
         trust(tmp_path)
         driver = driver_in(tmp_path, server.url, "{policy: Aes256Sha256RsaPss}")
-        with pytest.raises(ConnectError, match="Basic256Sha256/SignAndEncrypt"):
+        with pytest.raises(ConnectError, match="Basic256Sha256/SignAndEncrypt") as refused:
             await driver.connect()
+        assert "服务器不提供" in told(refused.value, "zh")
 
 
 async def test_a_user_is_known_by_name_and_password_and_a_wrong_one_is_refused(
@@ -145,8 +149,9 @@ async def test_a_user_is_known_by_name_and_password_and_a_wrong_one_is_refused(
         (tmp_path / "password").write_text("sesame\n")
         assert await value_through(driver) == [1.0]
         (tmp_path / "password").write_text("guess\n")
-        with pytest.raises(ConnectError):
+        with pytest.raises(ConnectError) as refused:
             await driver.connect()
+        assert re.search("服务器(拒绝|不允许|不接受)", told(refused.value, "zh"))
 
 
 async def test_a_user_is_known_by_a_certificate_and_another_one_is_refused(

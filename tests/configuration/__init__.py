@@ -1,0 +1,1 @@
+"""Every mistake a person can write, and what they are told."""
