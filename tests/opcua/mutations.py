@@ -129,4 +129,20 @@ MUTATIONS = [
         "        yield\n",
         _TEST + "test_what_was_half_taken_in_at_the_cut_cannot_be_gone_on_from",
     ),
+    Mutation(
+        "a late word covers up to its arrival",
+        "gateway/coverage.py",
+        "    return batch.time_ns if batch.known_to_ns is None else batch.known_to_ns\n",
+        "    return batch.time_ns\n",
+        "tests/test_coverage.py::"
+        "test_a_word_that_was_long_on_its_way_covers_only_up_to_when_it_was_said",
+    ),
+    Mutation(
+        "the dead band hides a tag whose changes were lost",
+        "gateway/rules.py",
+        "        for row in rows:\n            self._heard[row] = 0\n",
+        "",
+        "tests/test_rules.py::"
+        "test_after_lost_changes_a_tag_is_reported_at_its_next_word_and_the_others_are_not",
+    ),
 ]
