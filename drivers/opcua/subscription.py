@@ -85,6 +85,8 @@ class Subscription:
         self._durable: list[int] = []
         self._is_whole = False
         self._freshness = Freshness()
+        self._told_to_ns: int | None = None
+        """Up to when all was told; None before the first notification with none behind it."""
 
     @property
     def can_resume(self) -> bool:
@@ -238,7 +240,7 @@ class Subscription:
             missing = self._sequence.missing(notification)
         for sequence in missing:
             await self._again(sequence, len(missing), time_ns)
-        self._hand_over(notification, time_ns)
+        self._hand_over(notification, time_ns, more=published.more)
         if not published.more:
             self._say_unchanged(published, time_ns)
 
@@ -259,12 +261,12 @@ class Subscription:
             raise SubscriptionLostError(
                 f"notification {sequence} is lost: {reason(error)}", Cause.SUB_GAP
             ) from error
-        self._hand_over(notification, time_ns)
+        self._hand_over(notification, time_ns, more=True)
 
-    def _hand_over(self, notification: Notification, time_ns: int) -> None:
+    def _hand_over(self, notification: Notification, time_ns: int, *, more: bool) -> None:
         """Emit what is in ``notification``; it is acknowledged when that is durable."""
         with linked("publish"):
-            known_to_ns = self._known_to(notification, time_ns)
+            known_to_ns = self._known_to(notification, time_ns, more=more)
             said = news(notification.samples, self._items, time_ns, known_to_ns)
         self._heard.update(dict.fromkeys(item.block for item in said))
         if not notification.is_keep_alive:
@@ -278,14 +280,19 @@ class Subscription:
         changed = {self._items[s.handle].block for s in published.notification.samples}
         quiet = [block for block in self._heard if block not in changed]
         if quiet:
-            known_to_ns = self._known_to(published.notification, time_ns)
-            self._emit(unchanged(quiet, time_ns, known_to_ns))
+            self._emit(unchanged(quiet, time_ns, self._told_to_ns))
 
-    def _known_to(self, notification: Notification, time_ns: int) -> int:
-        """Up to when ``notification`` tells all; older than our patience none can be."""
+    def _known_to(self, notification: Notification, time_ns: int, *, more: bool) -> int:
+        """Up to when all is told with ``notification``; older than our patience none can be.
+
+        While more wait in the server, the changes of one moment are told in part only.
+        """
         age_ns = self._freshness.age_ns(notification, self._clock.monotonic_ns())
         oldest_ns = int(self._silence_s * 1e9)
-        return time_ns - (oldest_ns if age_ns is None else min(age_ns, oldest_ns))
+        sent_ns = time_ns - (oldest_ns if age_ns is None else min(age_ns, oldest_ns))
+        if not more:
+            self._told_to_ns = sent_ns
+        return sent_ns if self._told_to_ns is None else min(sent_ns, self._told_to_ns)
 
     async def _await_disk(self) -> None:
         """Let each notification be acknowledged once the disk has it, in order."""

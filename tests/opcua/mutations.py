@@ -145,4 +145,11 @@ MUTATIONS = [
         "tests/test_rules.py::"
         "test_after_lost_changes_a_tag_is_reported_at_its_next_word_and_the_others_are_not",
     ),
+    Mutation(
+        "half of a notification counts as all of it",
+        _SUBSCRIPTION,
+        "        if not more:\n            self._told_to_ns",
+        "        if True:\n            self._told_to_ns",
+        _TEST + "test_what_is_told_in_parts_is_known_only_with_the_last_part",
+    ),
 ]

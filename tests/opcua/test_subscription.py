@@ -226,3 +226,15 @@ async def test_what_was_half_taken_in_at_the_cut_cannot_be_gone_on_from() -> Non
     with pytest.raises(LinkError):
         await asyncio.wait_for(under_test.run(), 30)
     assert not under_test.can_resume
+
+
+async def test_what_is_told_in_parts_is_known_only_with_the_last_part() -> None:
+    session, ear = ScriptedSession(), Ear()
+    async with subscribed(session, ear):
+        session.answers.put_nowait(notification(1, (1, 1.0), (2, 1.0)))
+        session.answers.put_nowait(notification(2, (1, 2.0), more=True))
+        session.answers.put_nowait(notification(3, (2, 2.0)))
+        await ear.until(lambda: len(ear.batches) == 3)
+    whole, part, rest = (batch.known_to_ns or 0 for batch in ear.batches)
+    assert part == whole
+    assert rest > whole
