@@ -22,7 +22,7 @@ from gateway.deliver import Delivery
 from gateway.dialects import Dialect
 from gateway.dialects.wire import Replay
 from gateway.errors import JournalError
-from gateway.feed import READ_BYTES, READ_RECORDS, Backlog, Feed
+from gateway.feed import Backlog, Feed
 from gateway.journal import Damage, Entry
 from gateway.lane import (
     ACK_TIMEOUT_S,
@@ -197,9 +197,8 @@ class Again:
         last = min(asked.to, asked.from_ + MOST_RECORDS - 1)
         stretch, refused = _Stretch(asked.lane, 0, 0, MOST_RECORDS, asked), {}
         try:
-            places = self._contents.places(
-                asked.lane, asked.device, asked.incarnation, asked.from_, last
-            )
+            stream = asked.lane, asked.device, asked.incarnation
+            places = await asyncio.to_thread(self._contents.places, *stream, asked.from_, last)
             if places is not None:
                 stretch.after = places[0]
                 stretch.up_to = min(
@@ -232,15 +231,13 @@ class Again:
         feed = Feed(stretch.lane, self._journal, self._dialect, self._clock)
         while stretch.most > 0 and stretch.after < stretch.up_to:
             await self._turn()
-            entries = self._journal.read_again(
-                stretch.lane, stretch.after, max_bytes=READ_BYTES, max_records=READ_RECORDS
-            )
+            entries = await feed.again(stretch.after)
             if not entries:
                 return
             wanted = [entry for entry in entries if stretch.wants(entry)][: stretch.most]
             if len(wanted) == stretch.most:
                 entries = wanted
-            items = feed.take(wanted)
+            items = feed.hold(wanted)
             for message in group(items, self._longest(stretch.lane)):
                 await self._deliver(feed, message, stretch)
             stretch.after = min(entries[-1].position, stretch.up_to)

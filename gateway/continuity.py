@@ -9,7 +9,8 @@ a duplicate, which it allows too. The heads say what has been settled: a stream 
 settled beyond what arrived has lost its tail.
 
 A snapshot of alarms repeats records that were, or will be, delivered in their own place: it
-is not judged. What is published again on request fills holes, but begins no stream.
+is not judged. Nor is a ``volatile`` message: its records may come again, or never. What is
+published again on request fills holes, but begins no stream.
 
 After `rejoined` nothing is known of what passed meanwhile, and it is not judged.
 """
@@ -135,6 +136,8 @@ class Continuity:
         """Seqs that came after later ones."""
         self.wrong = 0
         """Messages that cannot be read, or do not hold the seqs they name."""
+        self.volatile = 0
+        """Records that no disk held when they came."""
         self._left_behind = 0
 
     @property
@@ -159,6 +162,9 @@ class Continuity:
 
     def message(self, message: LaneMessage) -> list[Finding]:
         """Take in one message of a lane; what is remarkable about it."""
+        if message.volatile is not UNSET:
+            self.volatile += len(message.records)
+            return []
         stream = Stream(message.gateway, message.incarnation, message.lane, message.device)
         is_old = message.replay is not UNSET and stream not in self._seqs
         if is_snapshot(message) or is_old:

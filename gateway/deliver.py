@@ -10,25 +10,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from gateway import lane as lanes
+from gateway.aside import Aside
 from gateway.clock import Clock
 from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
-from gateway.errors import JournalError
-from gateway.feed import RETRY_S, Backlog, Feed
+from gateway.feed import Backlog, Feed, Fetched
 from gateway.lane import (
     Answered,
     Closed,
-    Isolated,
     Loaded,
     Opened,
-    Owed,
     Policy,
     State,
     Tick,
@@ -44,6 +43,7 @@ from gateway.publisher import (
     Received,
 )
 from gateway.settlement import Settlement
+from gateway.volatile import Volatile
 from gateway.window import Window
 
 REST: Final = 1.0
@@ -80,6 +80,8 @@ class _Mail(NamedTuple):
     lane: Sender | None
     key: int
     topic: str
+    volatile: bool
+    """It stands for records that are not on disk."""
 
 
 class Delivery:
@@ -247,8 +249,10 @@ class Delivery:
         self._mail.clear()
         served, self._served = self._served, False
         self.window.close(event.reason)
-        for lane in dict.fromkeys([*self.lanes.values(), *waiting]):
-            lane.tell(Closed(event.reason, served=served))
+        for lane in self.lanes.values():
+            lane.volatile.closed()
+        for sender in dict.fromkeys([*self.lanes.values(), *waiting]):
+            sender.tell(Closed(event.reason, served=served))
 
     def _acknowledged(self, token: int, reason: int) -> None:
         mail = self._mail.pop(token, None)
@@ -257,7 +261,9 @@ class Delivery:
         now_s = self._clock.monotonic()
         self.window.acknowledged(token, now_s)
         self._served |= reason < 0x80
-        if mail.lane is not None:
+        if isinstance(mail.lane, LaneDelivery) and mail.volatile:
+            mail.lane.volatile.answered(mail.key)
+        elif mail.lane is not None:
             mail.lane.tell(Answered(mail.key, reason, now_s, self._dice()))
         elif reason >= 0x80:
             self._topics_refused[mail.topic] = reason
@@ -274,14 +280,14 @@ class Delivery:
         """
         while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
             topic, payload = self._repeats[0]
-            if self._is_too_long(topic, payload):
+            if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, key=_REPEAT):
                 return
             self._repeats.popleft()
         while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
             topic, payload = next(iter(self._unsent.items()))
-            if self._is_too_long(topic, payload):
+            if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, retain=True):
                 return
@@ -299,7 +305,7 @@ class Delivery:
         """Whether the alarm lane could use the next free slot."""
         return self.lanes[Lane.ALARM].is_ready
 
-    def _is_too_long(self, topic: str, payload: bytes) -> bool:
+    def is_too_long(self, topic: str, payload: bytes) -> bool:
         """Whether sending it would cut the connection, and again after each reconnect."""
         return len(topic) + len(payload) + PACKET_BYTES > self._longest
 
@@ -311,12 +317,13 @@ class Delivery:
         *,
         key: int = 0,
         retain: bool = False,
+        volatile: bool = False,
     ) -> bool:
         """Hand one message to the publisher; False when there is no connection."""
         token = self._publisher.publish(topic, payload, qos=1, retain=retain)
         if token is None:
             return False
-        self._mail[token] = _Mail(lane, key, topic)
+        self._mail[token] = _Mail(lane, key, topic, volatile)
         name = Lane.META if lane is None else lane.lane
         self.window.sent(token, name, len(payload), self._clock.monotonic())
         return True
@@ -341,95 +348,45 @@ class LaneDelivery:
         self.lane = lane
         self.state = State(policy, settled=journal.settled(lane))
         self.feed = Feed(lane, journal, dialect, clock)
+        self.volatile = Volatile(lane, journal, self.feed, dialect, clock)
         self._journal = journal
         self._outlet = outlet
         self._dialect = dialect
         self._clock = clock
         self._woken = asyncio.Event()
         self._progress = asyncio.Event()
-        self._retry_s = float("-inf")
         self.settlement = Settlement(lane, journal, self.feed, outlet.holds)
-        self._orders: deque[lanes.Quarantine | lanes.Owe | lanes.Pay] = deque()
+        self._aside = Aside(lane, journal, self.feed, self.tell, clock)
+        self._fetching: asyncio.Task[Fetched | None] | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        self._remember_owed()
-        while True:
-            self._woken.clear()
-            if await self._obey():
-                continue
-            began_s = self._clock.monotonic()
-            if self.turn():
-                ended_s = self._clock.monotonic()
-                await self._clock.sleep_until(ended_s + REST * (ended_s - began_s))
-                continue
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+        await self._aside.remember()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._round(group)
 
-    def _remember_owed(self) -> None:
-        """Take up the gaps that are owed from before this start."""
-        try:
-            gaps = self._journal.owed(self.lane)
-        except JournalError as error:
-            _log.error("owed gaps unreadable", lane=self.lane, error=str(error))
+    async def _round(self, group: asyncio.TaskGroup) -> None:
+        """One look at what there is to do, and a rest as long as it took."""
+        self._woken.clear()
+        if await self._aside.obey():
+            self._progress.set()
             return
-        self.feed.owed = {(gap.incarnation, gap.stream): gap for gap in gaps}
-        self._say_owed({gap.stream for gap in gaps})
-
-    def _say_owed(self, devices: Iterable[str]) -> None:
-        gaps = self.feed.hold_owed()
-        for device in devices:
-            self.tell(Owed(device, [gap for gap in gaps if gap.stream[1] == device]))
-
-    async def _obey(self) -> bool:
-        """Let the disk keep what was refused, off the loop; False when there is nothing."""
-        if not self._orders or self._clock.monotonic() < self._retry_s:
-            return False
-        order = self._orders[0]
-        try:
-            await self._put_aside(order)
-        except JournalError as error:
-            _log.error("not quarantined", lane=self.lane, error=str(error))
-            self._retry_s = self._clock.monotonic() + RETRY_S
-            return False
-        self._orders.popleft()
-        self._progress.set()
-        return True
-
-    async def _put_aside(self, order: lanes.Quarantine | lanes.Owe | lanes.Pay) -> None:
-        feed, journal = self.feed, self._journal
-        if isinstance(order, lanes.Pay):
-            owed = {key: gap for key, gap in feed.owed.items() if key != order.stream}
-            await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
-            feed.paid(order.stream)
+        self.fetch(group)
+        self.settlement.follow(group, self.wake)
+        began_s = self._clock.monotonic()
+        if self.turn():
+            ended_s = self._clock.monotonic()
+            await self._clock.sleep_until(ended_s + REST * (ended_s - began_s))
             return
-        items = [order.item] if isinstance(order, lanes.Quarantine) else order.items
-        _log.warning(
-            "records quarantined",
-            lane=self.lane,
-            device=items[0].stream[1],
-            first=items[0].first,
-            last=items[-1].last,
-            reason=order.reason,
-        )
-        positions = [item.position for item in items]
-        kept = [item.position for item in items if not item.replaced]
-        await asyncio.to_thread(journal.quarantine, feed.refused(kept, order.reason))
-        if isinstance(order, lanes.Quarantine):
-            self.tell(Isolated(positions[0], feed.replace(positions[0])))
-            return
-        owed = feed.owing(positions)
-        await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
-        feed.owed = owed
-        self._say_owed([order.device])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._woken.wait()
 
     async def drained(self) -> None:
         """Return when all that is committed now is settled."""
         goal = self._journal.committed(self.lane)
-        while self.feed.read_to < goal or self.state.loaded or self._orders:
+        while self.feed.read_to < goal or self.state.loaded or self._aside.orders:
             self._progress.clear()
             await self._progress.wait()
 
@@ -439,6 +396,7 @@ class LaneDelivery:
 
     def turn(self) -> bool:
         """Load and send what there is room for; True when there is more to do at once."""
+        self._pass_on()
         more = self.settlement.step() | self._load()
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
@@ -447,6 +405,21 @@ class LaneDelivery:
             slots = 0
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
         return more
+
+    def _pass_on(self) -> None:
+        """While the disk takes nothing, send what memory holds: it settles nothing."""
+        outlet, window = self._outlet, self._outlet.window
+        while (
+            outlet.online
+            and window.slots(self.lane, alarm_waits=outlet.alarm_waits) > 0
+            and window.room(self.lane) > 0
+            and (message := self.volatile.next(window.message_bytes)) is not None
+        ):
+            topic = self._dialect.topic(self.lane, message.device)
+            if outlet.is_too_long(topic, message.payload):
+                self.volatile.answered(message.key)
+            else:
+                outlet.send(self, topic, message.payload, key=message.key, volatile=True)
 
     def tell(self, event: lanes.Event) -> None:
         """Let `lane.step` decide what follows from ``event``, and do it."""
@@ -465,7 +438,7 @@ class LaneDelivery:
                     self._progress.set()
                     self.review()
                 case lanes.Quarantine() | lanes.Owe():
-                    self._orders.append(action)
+                    self._aside.orders.append(action)
                     self.wake()
                 case lanes.Pay():
                     self._pay(action)
@@ -480,9 +453,9 @@ class LaneDelivery:
             topic = len(self._dialect.topic(self.lane, "x" * 64))
             longest = min(longest, event.maximum_packet_bytes - topic - PACKET_BYTES)
         self.tell(Opened(event.can_refuse, longest - self._dialect.head_bytes))
-        if self.state.policy.receipts and not self._orders:
+        if self.state.policy.receipts and not self._aside.orders:
             # The broker that acknowledged these gaps may have lost them since.
-            self._say_owed({gap.stream for gap in self.feed.owed.values()})
+            self._aside.say_again()
 
     @property
     def _lags(self) -> bool:
@@ -507,14 +480,22 @@ class LaneDelivery:
         found += ["receipts_stalled"] if self.settlement.is_stalled else []
         return [*found, "journal_unreadable"] if self.feed.is_unreadable else found
 
-    def _load(self) -> bool:
-        """Read the next records, while few messages are ready to go."""
+    def fetch(self, group: asyncio.TaskGroup) -> None:
+        """Have the next records read by ``group``, while few messages are ready to go."""
         state = self.state
-        if not state.online or not self.feed.has_more:
-            return False
+        if self._fetching is not None or not state.online or not self.feed.has_more:
+            return
         if len(state.waiting) >= READY_MESSAGES and lanes.ready(state) >= READY_MESSAGES:
+            return
+        self._fetching = group.create_task(self.feed.fetch())
+        self._fetching.add_done_callback(lambda _: self.wake())
+
+    def _load(self) -> bool:
+        """Take in what has been read; True when that was something."""
+        if self._fetching is None or not self._fetching.done():
             return False
-        items = self.feed.load()
+        fetched, self._fetching = self._fetching.result(), None
+        items = self.feed.take(fetched) if fetched is not None else []
         if items:
             self.tell(Loaded(items, self._outlet.window.message_bytes))
         self._progress.set()
@@ -536,5 +517,5 @@ class LaneDelivery:
     def _pay(self, order: lanes.Pay) -> None:
         """Strike out a gap that was delivered; with receipts, one the platform has."""
         if not self.state.policy.receipts or self.settlement.has_gap(order.stream):
-            self._orders.append(order)
+            self._aside.orders.append(order)
             self.wake()

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from gateway.clock import Clock
+from gateway.config import MqttConfig
 from gateway.dialects.wire import Replay, parse
 from gateway.errors import JournalError
 from gateway.lane import Stream
@@ -18,6 +19,12 @@ from gateway.receipts import MOST_BYTES, ReceiptError, Watermarks
 COMPLAINT_S: Final = 60.0
 """At most one event of a kind in this time; the next says how many there were."""
 _log = structlog.get_logger()
+
+
+def desk_topics(mqtt: MqttConfig, gateway: str) -> list[str]:
+    """What the platform may tell this gateway."""
+    receipts = [f"{mqtt.root}/{gateway}/receipt/+/+"] if mqtt.delivery == "receipt" else []
+    return [*receipts, f"{mqtt.root}/{gateway}/replay"] if mqtt.replay else receipts
 
 
 class Desk:

@@ -6,6 +6,7 @@ so that sending it again costs no disk and no encoding.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -59,10 +60,22 @@ class Backlog(Protocol):
     ) -> bool:
         """Settle what ``holds``, by incarnation, device and seq; True: call again."""
 
+    def knows_next(self, lane: Lane, up_to: int) -> bool:
+        """Whether `settle_held` can look at the next record, or there is none."""
+
+    def follow(self, lane: Lane) -> bool:
+        """Read on for `settle_held`; False when there is nothing. Blocks."""
+
     def read_again(
         self, lane: Lane, after: int, *, max_bytes: int, max_records: int
     ) -> Sequence[Entry | Damage]:
         """As `read`, settled records too; nothing is settled by it."""
+
+    def trouble(self, lane: Lane) -> str | None:
+        """Why the disk takes nothing of ``lane`` at present; None: it does."""
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        """Records that wait for the disk, behind number ``after``, each with its number."""
 
     def quarantine(self, lines: Sequence[bytes]) -> None:
         """Keep ``lines`` about refused records, durably; blocks."""
@@ -83,6 +96,14 @@ class _Held(NamedTuple):
     """That it carries: a gap is short, however many it counts."""
 
 
+class Fetched(NamedTuple):
+    """What one look at the disk gave."""
+
+    entries: Sequence[Entry | Damage]
+    up_to: int
+    """Position that was read to."""
+
+
 class Feed:
     """Reads ahead in one lane, within bounds."""
 
@@ -95,7 +116,8 @@ class Feed:
         """Position of the last record read."""
         self._held: dict[int, _Held] = {}
         self._held_bytes = 0
-        self._schemas: dict[int, list[Layout]] = {}
+        self._schemas: dict[int, list[Layout] | None] = {}
+        """By key; None: lost for good."""
         self._schema_failures: dict[int, int] = {}
         self._retry_s = float("-inf")
         self.owed: dict[tuple[str, str], Damage] = {}
@@ -123,30 +145,68 @@ class Feed:
         oldest = next((held for at, held in self._held.items() if at > 0), None)
         return oldest is not None and any(self._late([oldest]))
 
-    def load(self) -> list[Item]:
-        """The next records, now held here; none while the disk cannot be read."""
+    async def fetch(self) -> Fetched | None:
+        """The next records of the disk; None while it cannot be read.
+
+        It is read in a thread: a disk that hangs must not keep the links from polling.
+        """
         goal = self._journal.committed(self._lane)
         try:
-            entries = self._journal.read(
-                self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
-            )
-            items = self.take(entries)
+            entries = await asyncio.to_thread(self._read)
         except JournalError as error:
-            _log.warning("journal unreadable", lane=self._lane, error=str(error))
-            self._retry_s = self._clock.monotonic() + RETRY_S
-            return []
+            self._unreadable(error)
+            return None
         # Behind the last record a committed position may end a frame that is none.
-        self.read_to = entries[-1].position if entries else goal
+        return Fetched(entries, entries[-1].position if entries else goal)
+
+    def take(self, fetched: Fetched) -> list[Item]:
+        """Hold what was fetched, in order; nothing while a schema cannot be read."""
+        try:
+            items = self.hold(fetched.entries)
+        except JournalError as error:
+            self._unreadable(error)
+            return []
+        self.read_to = fetched.up_to
         return items
 
-    def take(self, entries: Sequence[Entry | Damage]) -> list[Item]:
-        """``entries`` as items, now held here.
+    def hold(self, entries: Sequence[Entry | Damage]) -> list[Item]:
+        """``entries`` as items, held here from now on.
 
         Raises:
             JournalError: A schema cannot be read now; none is held.
         """
-        records = [self._record(entry) for entry in entries]
+        records = [self.record(entry) for entry in entries]
         return [self._hold(*pair) for pair in zip(entries, records, strict=True)]
+
+    def _unreadable(self, error: JournalError) -> None:
+        _log.warning("journal unreadable", lane=self._lane, error=str(error))
+        self._retry_s = self._clock.monotonic() + RETRY_S
+
+    def _read(self) -> Sequence[Entry | Damage]:
+        """The next records, and every schema they name."""
+        entries = self._journal.read(
+            self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
+        )
+        return self._with_schemas(entries)
+
+    async def again(self, after: int) -> Sequence[Entry | Damage]:
+        """Records behind position ``after``, settled or not.
+
+        Raises:
+            JournalError: The disk cannot read.
+        """
+        return await asyncio.to_thread(self._read_again, after)
+
+    def _read_again(self, after: int) -> Sequence[Entry | Damage]:
+        entries = self._journal.read_again(
+            self._lane, after, max_bytes=READ_BYTES, max_records=READ_RECORDS
+        )
+        return self._with_schemas(entries)
+
+    def _with_schemas(self, entries: Sequence[Entry | Damage]) -> Sequence[Entry | Damage]:
+        for key in {entry.schema for entry in entries if isinstance(entry, Entry)}:
+            self._layouts(key)
+        return entries
 
     def payload(self, message: Message, replay: str | None = None) -> bytes:
         """``message`` as it is published now; ``replay``: again, and why."""
@@ -237,8 +297,12 @@ class Feed:
         size = len(part) + self._dialect.overhead_bytes
         return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)
 
-    def _record(self, entry: Entry | Damage) -> Record:
-        """What to deliver for ``entry``; a gap in its place when its bytes make no sense."""
+    def record(self, entry: Entry | Damage) -> Record:
+        """What to deliver for ``entry``; a gap in its place when its bytes make no sense.
+
+        Raises:
+            JournalError: Its schema cannot be read now.
+        """
         if isinstance(entry, Damage):
             return _lost_record(entry)
         layouts = self._layouts(entry.schema)
@@ -271,13 +335,13 @@ class Feed:
             try:
                 self._schemas[key] = decode_schema(self._journal.schema(key))
             except MsgspecError:
-                return None
+                self._schemas[key] = None
             except JournalError:
                 failures = self._schema_failures.get(key, 0) + 1
                 self._schema_failures[key] = failures
                 if failures < SCHEMA_TRIES:
                     raise
-                return None
+                self._schemas[key] = None
         return self._schemas[key]
 
 

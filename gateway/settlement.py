@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -36,6 +37,7 @@ class Settlement:
         self._feed = feed
         self._holds = holds
         self._is_due = False
+        self._may_follow = False
 
     def review(self) -> None:
         """Something was acknowledged or confirmed: settle, at once or with `step`."""
@@ -52,14 +54,25 @@ class Settlement:
         """Settle some of what the platform holds; True when there may be more."""
         if not self._is_due:
             return False
+        more = self._journal.settle_held(self._lane, self._is_held, self.acknowledged)
+        self._is_due = more
+        self._may_follow |= not more
+        return more
+
+    def follow(self, group: asyncio.TaskGroup, wake: Callable[[], None]) -> None:
+        """Have what is no longer remembered read by ``group``, then settle on."""
+        if not self._may_follow or self._journal.knows_next(self._lane, self.acknowledged):
+            return
+        self._may_follow = False
+        group.create_task(self._follow(wake))
+
+    async def _follow(self, wake: Callable[[], None]) -> None:
         try:
-            self._is_due = self._journal.settle_held(
-                self._lane, self._is_held, self.acknowledged
-            )
+            self._is_due = await asyncio.to_thread(self._journal.follow, self._lane)
         except JournalError as error:
+            # The next receipt asks again.
             _log.warning("not settled", lane=self._lane, error=str(error))
-            self._is_due = False
-        return self._is_due
+        wake()
 
     def has_gap(self, stream: Stream) -> bool:
         """Whether the platform holds the gap that is owed to ``stream``."""

@@ -57,12 +57,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.window": {"dialects", "model"},
     "gateway.pace": set(),
     "gateway.settlement": WORDS | {"feed", "lane"},
+    "gateway.volatile": {"clock", "dialects", "feed", "journal", "model"},
+    "gateway.aside": WORDS | {"feed", "lane"},
     "gateway.deliver": WORDS
-    | {"dialects", "feed", "lane", "pace", "publisher", "settlement", "window"},
+    | {"aside", "dialects", "feed", "lane", "pace", "publisher", "settlement"}
+    | {"volatile", "window"},
     "gateway.receipts": {"dialects", "model"},
     "gateway.again": WORDS
     | {"deliver", "dialects", "feed", "journal", "lane", "pace", "receipts"},
-    "gateway.desk": WORDS | {"dialects", "lane", "publisher", "receipts"},
+    "gateway.desk": WORDS | {"config", "dialects", "lane", "publisher", "receipts"},
     "gateway.mqtt": {"clock", "errors", "pipe", "publisher"},
     "gateway.pipe": {"errors", "publisher"},
     "gateway.continuity": {"dialects", "model"},

@@ -177,6 +177,8 @@ class LaneMessage(_Strict, frozen=True):
     records: Annotated[list[Record], Meta(min_length=1, max_length=MAX_RECORDS)]
     replay: ReplayId | UnsetType = UNSET
     """Published again, out of order: why. The keys are those of the first time."""
+    volatile: Literal[True] | UnsetType = UNSET
+    """No disk holds these records yet: they may come again with the same keys, or never."""
 
 
 class Status(_Strict, frozen=True):

@@ -9,6 +9,7 @@ from gateway.journal.files import Files
 from gateway.journal.format import Row
 from gateway.journal.gather import seal_rows
 from gateway.journal.log import Log
+from gateway.journal.recovery import Recovery
 from gateway.journal.segment import place
 from gateway.journal.settling import Key
 from gateway.model import Lane
@@ -17,30 +18,27 @@ from gateway.model import Lane
 class Contents:
     """What the lanes of one journal hold, settled or not."""
 
-    def __init__(self, logs: Mapping[Lane, Log], files: Files, incarnation: str) -> None:
+    def __init__(
+        self, logs: Mapping[Lane, Log], recovery: Recovery, files: Files, incarnation: str
+    ) -> None:
         self._logs = logs
         self._files = files
         self._incarnation = incarnation
-        self._earlier: dict[Lane, dict[Key, int]] = {}
-        """Heads of the incarnations before, which do not change any more."""
+        self._earlier = {lane: found.heads for lane, found in recovery.lanes.items()}
+        """Of the incarnations before, which do not change any more."""
 
     def head(self, lane: Lane, stream: str, incarnation: str) -> int | None:
-        """Last committed seq of a stream of this incarnation or an earlier; None: no such.
-
-        Raises:
-            JournalError: The disk cannot read.
-        """
+        """Last committed seq of a stream of this incarnation or an earlier; None: no such."""
         if incarnation == self._incarnation:
             return self._logs[lane].committed_heads.get(stream)
-        if lane not in self._earlier:
-            rows = (row for _, rows in self._rows(lane) for row in rows or ())
-            self._earlier[lane] = {(r.incarnation, r.name): r.last_seq for r in rows}
         return self._earlier[lane].get((bytes.fromhex(incarnation), stream.encode()))
 
     def places(
         self, lane: Lane, stream: str, incarnation: str, first: int, last: int
     ) -> tuple[int, int] | None:
         """Read behind the one and up to the other to find seqs of a stream; None: nowhere.
+
+        Blocks: not for the loop.
 
         Raises:
             JournalError: The disk cannot read.
@@ -57,7 +55,7 @@ class Contents:
         """Number and streams of each segment, in order; None: it is being written."""
         log = self._logs[lane]
         try:
-            with log.lock:
+            with log.files_lock:
                 return [
                     (each.number, seal_rows(self._files, each) if each.sealed else each.rows)
                     for each in log.segments

@@ -117,6 +117,13 @@ MUTATIONS = [
         _TEST_PROFILE + "test_gap_owed_to_a_denied_topic_is_owed_until_the_platform_has_it",
     ),
     Mutation(
+        "what is no longer remembered is never settled",
+        "gateway/settlement.py",
+        "        group.create_task(self._follow(wake))\n",
+        "        wake()\n",
+        "tests/delivery/test_settlement.py",
+    ),
+    Mutation(
         "what is read twice is noted with a hole",
         "gateway/journal/reader.py",
         "        if self._notes and before <= settling.noted < note.position:\n",

@@ -31,7 +31,12 @@ def journal(path: Path, clock: StillClock) -> Iterator[Journal]:
 
 
 def settle_held(journal: Journal, held: dict[str, int], up_to: int) -> None:
-    while journal.settle_held(Lane.DATA, lambda _, name, seq: seq <= held.get(name, 0), up_to):
+    def holds(_run: str, name: str, seq: int) -> bool:
+        return seq <= held.get(name, 0)
+
+    while journal.settle_held(Lane.DATA, holds, up_to) or (
+        not journal.knows_next(Lane.DATA, up_to) and journal.follow(Lane.DATA)
+    ):
         pass
 
 
