@@ -42,8 +42,8 @@ MUTATIONS = [
     Mutation(
         "settle on a receipt what the broker has not got",
         "gateway/settlement.py",
-        "self._is_held, self.acknowledged\n",
-        "self._is_held, self._journal.committed(self._lane)\n",
+        "self._is_held, self.acknowledged)",
+        "self._is_held, self._journal.committed(self._lane))",
         _TEST_PROFILE + "test_forged_receipt_settles_nothing_that_the_broker_has_not_got",
     ),
     Mutation(
@@ -227,7 +227,7 @@ MUTATIONS = [
     Mutation(
         "MQTT 3.1.1 settles without consent",
         _LANE,
-        "mute = not (event.can_refuse or state.policy.accept_v3_acknowledgements)",
+        "mute = not (event.can_refuse or policy.accept_v3_acknowledgements or policy.receipts)",
         "mute = False",
         _TEST_LANE + "test_mqtt_3_without_consent_publishes_nothing_and_says_so",
     ),
@@ -322,9 +322,9 @@ MUTATIONS = [
     Mutation(
         "records are skipped when the disk cannot be read",
         _FEED,
-        "            self._retry_s = self._clock.monotonic() + RETRY_S\n",
-        "            self._retry_s = self._clock.monotonic() + RETRY_S\n"
-        "            self.read_to = goal\n",
+        "            self._unreadable(error)\n            return None\n",
+        "            self._unreadable(error)\n            self.read_to = goal\n"
+        "            return None\n",
         "tests/delivery/test_feed.py::"
         "test_disk_that_cannot_be_read_is_tried_again_and_nothing_is_skipped",
     ),
@@ -353,7 +353,7 @@ MUTATIONS = [
     Mutation(
         "gaps owed to a denied topic are forgotten at a restart",
         "gateway/deliver.py",
-        "        self._remember_owed()\n",
+        "        await self._aside.remember()\n",
         "",
         _TEST_REFUSALS + "test_what_is_owed_is_delivered_after_a_restart_before_anything_newer",
     ),
