@@ -16,6 +16,7 @@ import asyncio
 import random
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,7 +29,7 @@ from urllib.parse import urlsplit
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import MQTTException, Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.clock import Clock
@@ -48,6 +49,8 @@ TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
 _HOUSEKEEPING_S: Final = 1.0
 _NO_LIMIT: Final = 65_535
+_NO_PACKET: Final = (MQTTException, struct.error, LookupError, ValueError)
+"""What paho 2.2 raises at bytes that are no packet, beside closing the socket."""
 _DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -422,14 +425,14 @@ class _Pipe:
 
     def _move(self) -> None:
         client = self._client
-        client.loop_read()
+        self._read()
         # TLS may have decrypted more than paho read; no readable socket will say so.
         while (
             not self._ended
             and isinstance(self._socket, ssl.SSLSocket)
             and self._socket.pending()
         ):
-            client.loop_read()
+            self._read()
         if client.want_write() and not self._ended:
             client.loop_write()
         if self._is_due and not self._ended:
@@ -437,6 +440,13 @@ class _Pipe:
             client.loop_misc()
         if not self._ended:
             self._watch_writable()
+
+    def _read(self) -> None:
+        """Take in a packet; one that paho cannot read ends the connection."""
+        try:
+            self._client.loop_read()
+        except _NO_PACKET as error:
+            self._end(None, f"not understood: {type(error).__name__}: {error}")
 
     def _watch_writable(self) -> None:
         if self._client.want_write():
