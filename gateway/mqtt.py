@@ -287,6 +287,18 @@ async def _in_daemon_thread(call: Callable[[], None]) -> None:
     await done
 
 
+class _Client(Client):
+    """paho's client, which takes in no packet larger than it was told to."""
+
+    largest: int
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for all that a header announces, up to 256 MiB, and keeps what comes.
+        if bufsize > self.largest:
+            raise MQTTException(f"a packet of {bufsize} bytes where {self.largest} are agreed")
+        return super()._sock_recv(bufsize)
+
+
 class _Pipe:
     """One paho client, from connect to close; what it hears is a list of events."""
 
@@ -398,13 +410,14 @@ class _Pipe:
 
     def _new_client(self) -> Client:
         settings = self._settings
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
             clean_session=None if self._is_v5 else True,
             protocol=MQTTProtocolVersion(settings.version),
             reconnect_on_failure=False,
         )
+        client.largest = settings.max_incoming_bytes
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(0)
         client.on_connect = self._on_connect

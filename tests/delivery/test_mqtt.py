@@ -241,6 +241,7 @@ GARBAGE = {
     "a reason nobody knows": ACCEPTED + b"\x40\x04\0\1\x7f\0",
     "an acknowledgement that ends early": ACCEPTED + b"\x40\x01\0",
     "a property nobody knows": ACCEPTED + b"\xe0\x04\x8b\x02\x7f\0",
+    "a packet larger than was agreed": ACCEPTED + b"\x30\xff\xff\xff\x7f",
     "a packet nobody may send": ACCEPTED + b"\xf0\0",
 }
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from hashlib import sha1
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
@@ -105,11 +107,11 @@ def _fuzz(name: str, seconds: int) -> int:
         print("no Atheris for this Python: seeded mutations run in its place")
         return _mutate(name, seconds)
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
-        _write(Path(folder), kept(name))
-        done = _child(
-            name, str(found), folder, f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}",
-            f"-artifact_prefix={BUILD / name}/", "-print_final_stats=1", "-timeout=30",
-        )  # fmt: skip
+        first = Path(folder) / "kept"
+        _write(first, kept(name))
+        limits = (f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", "-timeout=30")
+        told = (f"-artifact_prefix={BUILD / name}/", "-print_final_stats=1")
+        done = _child(name, Path(folder), *limits, *told, str(found), str(first))
     crashes = sorted((BUILD / name).glob("*-*"), key=lambda path: path.stat().st_mtime)
     if done:
         again = crashes[-1].relative_to(ROOT) if crashes else "FILE"
@@ -117,17 +119,21 @@ def _fuzz(name: str, seconds: int) -> int:
     return done
 
 
-def _child(name: str, *options: str) -> int:
-    command = [sys.executable, "-m", "tests.fuzz.run", name, "--child", *options]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+def _child(name: str, folder: Path, *options: str) -> int:
+    """Run libFuzzer on a target; it starts itself again by its first argument, to merge."""
+    script = folder / "again"
+    call = [sys.executable, "-m", "tests.fuzz.run", name, "--child", str(script)]
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(call)} "$@"\n')
+    script.chmod(0o700)
+    return subprocess.run([script, *options], cwd=ROOT, check=False).returncode
 
 
-def _under_atheris(name: str, options: list[str]) -> int:
+def _under_atheris(name: str, arguments: list[str]) -> int:
     atheris: Any = import_module("atheris")
     with atheris.instrument_imports(include=["gateway", "drivers", "paho.mqtt"]):
         first = _targets()[name].seeds()[0]
     _judge(name, first)  # what is built once is not the first input's
-    atheris.Setup([sys.argv[0], *options], lambda data: _judge(name, data))
+    atheris.Setup(arguments, lambda data: _judge(name, data))
     atheris.Fuzz()
     return 0
 
@@ -151,31 +157,27 @@ def _mutate(name: str, seconds: int) -> int:
 
 
 def _keep(name: str) -> int:
-    """Merge what runs found into the corpus: inputs that reach what no seed reaches."""
+    """Merge what runs found into the corpus: the smallest that go where no seed goes."""
     from tests.fuzz.targets import CORPUS
+    from tests.fuzz.watch import MOST_BYTES
 
     corpus, found = CORPUS / name, BUILD / name / "found"
+    corpus.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
-        seeds, chosen = Path(folder) / "seeds", Path(folder) / "chosen"
-        _write(seeds, _targets()[name].seeds())
-        chosen.mkdir()
-        corpus.mkdir(parents=True, exist_ok=True)
-        done = _child(
-            name, "-merge=1", "-max_len=1024", str(chosen), str(seeds), str(corpus), str(found)
-        )
-        known = {path.name for path in seeds.iterdir()}
-        for path in corpus.iterdir():
-            path.unlink()
-        for path in sorted(chosen.iterdir()):
-            if path.name not in known:
-                (corpus / path.name).write_bytes(path.read_bytes())
+        chosen = Path(folder) / "chosen"
+        _write(chosen, _targets()[name].seeds())
+        seeds = set(chosen.iterdir())
+        options = ("-merge=1", "-use_counters=0", f"-max_len={MOST_BYTES}")
+        done = _child(name, Path(folder), *options, str(chosen), str(corpus), str(found))
+        if not done:
+            for path in corpus.iterdir():
+                path.unlink()
+            _write(corpus, [path.read_bytes() for path in set(chosen.iterdir()) - seeds])
     print(f"{len(list(corpus.iterdir()))} inputs are kept in {corpus.relative_to(ROOT)}")
     return done
 
 
 def _write(folder: Path, inputs: list[bytes]) -> None:
-    from hashlib import sha1
-
     folder.mkdir(exist_ok=True)
     for data in inputs:
         (folder / sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)
