@@ -1,7 +1,7 @@
 """What a broker may send: any bytes are events, and then the end of the connection.
 
 The first byte of an input chooses MQTT 5 or 3.1.1, the rest is what the broker says before
-it hangs up. paho and `gateway.mqtt` are the real ones, on one end of a pair of sockets.
+it hangs up. paho and `gateway.pipe` are the real ones, on one end of a pair of sockets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from gateway.dialects import wire
-from gateway.mqtt import MqttSettings, _Pipe
+from gateway.pipe import MqttSettings, Pipe
 from gateway.publisher import Lost, Received
 
 _LOOP: Final = asyncio.new_event_loop()
@@ -39,7 +39,7 @@ async def _hear(version: int, said: bytes) -> None:
         settings = MqttSettings(
             ["mqtt://127.0.0.1"], "cr1", _VERSIONS[version], subscriptions=_FILTERS
         )
-        pipe = _Pipe(settings, "mqtt://127.0.0.1")
+        pipe = Pipe(settings, "mqtt://127.0.0.1")
         end = _End(fileno=near.detach())
         end.setblocking(False)
         pipe._client._create_socket = lambda: end  # type: ignore[method-assign]
