@@ -21,7 +21,7 @@ from gateway.journal.quarantine import Quarantine
 from gateway.journal.reader import Reader
 from gateway.journal.recovery import Recovery, StreamKey
 from gateway.journal.schemas import Schemas
-from gateway.journal.slots import SlotFile
+from gateway.journal.slots import STATE_KEYS, SlotFile
 from gateway.journal.tail import Births, Origin
 from gateway.journal.words import (
     ENDED,
@@ -134,7 +134,8 @@ class Journal:
         config: str, files: Files, claim: File,
     ) -> Journal:  # fmt: skip
         path = settings.path
-        state, cursor = SlotFile(files, path / "state"), SlotFile(files, path / "cursor")
+        state = SlotFile(files, path / "state", STATE_KEYS)
+        cursor = SlotFile(files, path / "cursor")
         pools = _pools(files, settings)
         before = state.read()
         if before is not None and before["format"] > FORMAT:
