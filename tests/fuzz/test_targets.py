@@ -15,9 +15,9 @@ from tests.fuzz.mutate import mutations
 from tests.fuzz.targets import CORPUS, TARGETS, kept
 from tests.fuzz.watch import MOST_BYTES, TooMuchWork, within_bounds
 
-COUNT = {"recovery": 40, "configuration": 250}
+COUNT = {"recovery": 25, "configuration": 150}
 """Mutations of the slow ones; of the others `USUAL`."""
-USUAL = 1000
+USUAL = 400
 SEED = 1
 MOST_CORPUS_BYTES = 200_000
 
