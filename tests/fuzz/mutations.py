@@ -1,4 +1,4 @@
-"""Bounds against hostile bytes that must not go unnoticed, each with the test that must fail."""
+"""Bounds against hostile bytes, taken away: each with the test that must fail."""
 
 from __future__ import annotations
 
