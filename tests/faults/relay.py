@@ -6,15 +6,21 @@ fault of the gateway. Cutting this relay takes the broker away from the agent al
     python -m tests.faults.relay --to PORT [--port N]
 
 Commands: ``{"do": "cut"}`` closes the port and every connection, ``"hold"`` keeps the
-connections and passes nothing on (half open), ``"restore"`` ends both.
+connections and passes nothing on (half open), ``"restore"`` ends both. ``{"do": "rate",
+"bytes_s": 125000}`` passes on no more than that each way; None: as fast as it goes.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 
 from tests.faults.control import Command, obey, say
+
+
+_AT_ONCE_BYTES = 1500
+"""A slow link passes on so much in one piece, as a packet would."""
 
 
 class Relay:
@@ -26,6 +32,7 @@ class Relay:
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = asyncio.Event()
         self._passing.set()
+        self._bytes_s: float | None = None
         self.port = 0
 
     async def listen(self) -> None:
@@ -40,6 +47,8 @@ class Relay:
             self._passing.clear()
         elif do == "cut":
             self._cut()
+        elif do == "rate":
+            self._bytes_s = command["bytes_s"]
         elif do == "restore":
             self._passing.set()
             if self._server is None:
@@ -65,9 +74,14 @@ class Relay:
         self._writers -= {writer, far_writer}
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        free_s = 0.0
+        """When the link will have carried all it was given."""
         try:
-            while chunk := await reader.read(65536):
+            while chunk := await reader.read(_AT_ONCE_BYTES if self._bytes_s else 65536):
                 await self._passing.wait()
+                if self._bytes_s:
+                    free_s = max(free_s, time.monotonic()) + len(chunk) / self._bytes_s
+                    await asyncio.sleep(free_s - time.monotonic())
                 writer.write(chunk)
                 await writer.drain()
         except ConnectionError:
