@@ -66,7 +66,8 @@ class Site:
             f"  - name: line{unit}\n    driver: modbus\n    url: tcp://127.0.0.1:{port}\n"
             f"    connections: {self.connections}\n"
             f"    devices:\n      - name: d{unit}\n        unit: {unit}\n        tags:\n"
-            + self._limited() * limited
+            + self._limited()
+            * limited
             + f'          - {{name: "n{{{1 + limited:05}..{count:05}}}.pv", '
             f'address: "holding/{{{limited * width}..{last}..{width}}}", type: {self.type}}}\n'
         )

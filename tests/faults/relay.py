@@ -18,7 +18,6 @@ import time
 
 from tests.faults.control import Command, obey, say
 
-
 _AT_ONCE_BYTES = 1500
 """A slow link passes on so much in one piece, as a packet would."""
 
