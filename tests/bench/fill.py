@@ -21,7 +21,7 @@ from gateway.planning import plan_site
 from gateway.record import Encoder, encode_schema, layout_of
 from tests.bench.site import Site
 
-_RECORDS_PER_COMMIT = 2000
+_RECORDS_PER_COMMIT = 20_000
 _IMAGES = 64
 """Polls with values of their own; then they come again, at other times."""
 
