@@ -10,6 +10,7 @@ import pytest
 from gateway.systemd import sd_notify
 
 
+@pytest.mark.timeout(30)
 def test_a_systemd_that_reads_nothing_does_not_hold_up_the_gateway(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@
     disk      the journal's writes
     line      end to end, 100,000 tags
     memory    1,000 and 10,000 tags
+    accepted  as many readings a second as one agent takes (not with --quick)
     latency   D of 20 ms, and a plant that takes 10 ms for each answer
     catch-up  after a broker that stood still (not with --quick unless asked for)
     backlog   a start behind ten million readings, over a link of 1 Mbit/s
@@ -32,10 +33,15 @@ from tests.bench.line import Figures
 from tests.bench.site import PER_BLOCK, WIDTH, Site
 from tests.loopback import mosquitto
 
-SECTIONS = ("stages", "disk", "line", "memory", "latency", "catch-up", "backlog", "full")
-_SLOW = ("catch-up", "full")
+SECTIONS = (
+    *("stages", "disk", "line", "memory", "latency"),
+    *("accepted", "catch-up", "backlog", "full"),
+)
+_SLOW = ("accepted", "catch-up", "full")
 """Not with ``--quick`` unless asked for."""
 TYPES = tuple(WIDTH)
+_MANY = Site(tags=400_000, journal="512MiB")
+"""More than one agent can poll on a core."""
 _GIB_READINGS = 330_000_000
 """What 1 GiB of journal holds, and somewhat more, so that it is full."""
 _SLOW_CONNECTIONS = 2
@@ -113,6 +119,8 @@ def main() -> None:
     commits = _disk(plan, found) if "disk" in wanted else []
     runs = _runs(plan, [name for name in SECTIONS if name in wanted])
     found["runs"] = [run.as_dict() for run in runs]
+    if "accepted" in wanted:
+        found["accepted"] = _accepted(plan).as_dict()
     catch_ups = _catch_up(plan) if "catch-up" in wanted else []
     found["catch-up"] = [asdict(each) for each in catch_ups]
     lives = [_life(plan, name) for name in ("backlog", "full") if name in wanted]
@@ -173,6 +181,13 @@ def _runs(plan: Plan, sections: list[str]) -> list[Figures]:
         table.run(figures)
         found.append(figures)
     return found
+
+
+def _accepted(plan: Plan) -> Figures:
+    best = plan.loops[-1]
+    figures = line.measure(_MANY, best, warm_s=plan.warm_s, window_s=plan.window_s)
+    table.accepted(figures)
+    return figures
 
 
 def _catch_up(plan: Plan) -> list[CatchUp]:

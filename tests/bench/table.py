@@ -206,6 +206,15 @@ def run(f: Figures) -> None:
     )
 
 
+def accepted(f: Figures) -> None:
+    """A line."""
+    say(
+        f"\nAccepted: {f.readings_s:.0f} readings/s of {f.site.tags} that were due, "
+        f"{f.core:.0%} of a core ({f.readings_s / f.core:.0f}/s on a whole one), "
+        f"{f.overruns} overrun gaps, {f.resident_mb:.0f} MB"
+    )
+
+
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
