@@ -82,7 +82,7 @@ class _Block:
         return tuple(self.block.tags[row].name for row in rows)
 
     def seen(self, batch: Batch) -> None:
-        seen = _Seen(batch.time_ns, batch.elapsed_ns)
+        seen = _Seen(_known_to_ns(batch), batch.elapsed_ns)
         if batch.index is None or self.block.subscribed:
             self._all, self._by_row = seen, None
             return
@@ -158,10 +158,15 @@ class Coverage:
         self._begun = False
         self._opening: Gap | None = None
         """The ``not_running`` gap, until its times are known to be true."""
+        self._unstored: Gap | None = None
         self._outage: _Outage | None = None
         """Of the device as a whole."""
         self._troubled = False
         """Whether any block has an outage or skipped polls."""
+
+    def account(self, unstored: Gap) -> None:
+        """Answer for what a run without a disk took; its gap ends where this begins."""
+        self._unstored = unstored
 
     @property
     def _unheard_ns(self) -> int:
@@ -182,7 +187,7 @@ class Coverage:
         else:
             gaps = list(self._closing(known, batch))
         known.seen(batch)
-        self.covered_to_ns = batch.time_ns
+        self.covered_to_ns = _known_to_ns(batch)
         return gaps
 
     def _closing(self, known: _Block, batch: Batch) -> Iterator[Gap]:
@@ -193,8 +198,9 @@ class Coverage:
             cause, self._outage = self._outage.gap.cause, None
             for block in self._blocks.values():
                 block.forget()
-                if block.block.subscribed and block is not known:
-                    # Another block answers: that says nothing of what is subscribed.
+                if block.block.subscribed and not known.block.subscribed:
+                    # A polled block answers: that says nothing of what is subscribed, all of
+                    # which is heard or not heard together.
                     key = tuple(range(len(block.block.tags)))
                     gap = self._gap(cause, now_ns, None, None, block.names(key))
                     block.outages[key] = _Outage(gap, None)
@@ -363,15 +369,17 @@ class Coverage:
         self._begun = True
         before, covered_to_ns = self._before, self.covered_to_ns
         self.covered_to_ns = now_ns
-        if before is None:
-            if self._changed:
-                since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
-                yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
-            return
-        self._opening = self._not_running(before, now_ns)
-        yield self._opening
-        if before.torn is not None:
-            yield before.torn
+        until_ns = now_ns if self._unstored is None else min(self._unstored.from_ns, now_ns)
+        if before is not None:
+            self._opening = self._not_running(before, until_ns)
+            yield self._opening
+            if before.torn is not None:
+                yield before.torn
+        elif self._changed:
+            since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
+            yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
+        if self._unstored is not None:
+            yield replace(self._unstored, to_ns=now_ns)
 
     def _not_running(self, before: Before, now_ns: int) -> Gap:
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
@@ -408,6 +416,11 @@ class Coverage:
         tags: tuple[str, ...] | None = None,
     ) -> Gap:
         return Gap(self._gap_id(), cause, from_ns, to_ns, tags, count)
+
+
+def _known_to_ns(batch: Batch) -> int:
+    """Up to when nothing of its block is missing."""
+    return batch.time_ns if batch.known_to_ns is None else batch.known_to_ns
 
 
 def _unheard_ns(block: Block[Any]) -> int:

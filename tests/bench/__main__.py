@@ -4,6 +4,7 @@
     disk      the journal's writes
     line      end to end, 100,000 tags
     memory    1,000 and 10,000 tags
+    opcua     5,000 OPC UA changes a second, end to end
     accepted  as many readings a second as one agent takes (not with --quick)
     latency   D of 20 ms, and a plant that takes 10 ms for each answer
     catch-up  after a broker that stood still (not with --quick unless asked for)
@@ -34,7 +35,7 @@ from tests.bench.site import PER_BLOCK, WIDTH, Site
 from tests.loopback import mosquitto
 
 SECTIONS = (
-    *("stages", "disk", "line", "memory", "latency"),
+    *("stages", "disk", "line", "memory", "opcua", "latency"),
     *("accepted", "catch-up", "backlog", "full"),
 )
 _SLOW = ("accepted", "catch-up", "full")
@@ -93,13 +94,19 @@ class Plan:
         elif section == "memory":
             for tags in (1_000,) if self.quick else (1_000, 10_000):
                 yield Site(tags=tags), best
+        elif section == "opcua":
+            for loop in self.loops:
+                yield Site(tags=5_000, type="float64", protocol="opcua"), loop
         elif section == "latency":
-            yield Site(tags=10_000, commit_ms=20), best
-            if self.quick:
-                return
-            yield Site(commit_ms=20), best
-            yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS), best
-            yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS, commit_ms=20), best
+            yield from self._latency(best)
+
+    def _latency(self, loop: str) -> Iterator[tuple[Site, str]]:
+        yield Site(tags=10_000, commit_ms=20), loop
+        if self.quick:
+            return
+        yield Site(commit_ms=20), loop
+        yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS), loop
+        yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS, commit_ms=20), loop
 
 
 def main() -> None:

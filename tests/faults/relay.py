@@ -6,8 +6,9 @@ fault of the gateway. Cutting this relay takes the broker away from the agent al
     python -m tests.faults.relay --to PORT [--port N]
 
 Commands: ``{"do": "cut"}`` closes the port and every connection, ``"hold"`` keeps the
-connections and passes nothing on (half open), ``"restore"`` ends both. ``{"do": "rate",
-"bytes_s": 125000}`` passes on no more than that each way; None: as fast as it goes.
+connections and passes nothing on (half open), ``"restore"`` ends both; ``"reset"`` closes
+the connections and leaves the port open. ``{"do": "rate", "bytes_s": 125000}`` passes on no
+more than that each way; None: as fast as it goes.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Relay:
             self._cut()
         elif do == "rate":
             self._bytes_s = command["bytes_s"]
+        elif do == "reset":
+            self._reset()
         elif do == "restore":
             self._passing.set()
             if self._server is None:
@@ -57,6 +60,9 @@ class Relay:
         if self._server is not None:
             self._server.close()
             self._server = None
+        self._reset()
+
+    def _reset(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
 
