@@ -105,6 +105,14 @@ MUTATIONS = [
         "::test_a_segment_that_is_gone_is_a_gap_with_its_very_seqs",
     ),
     Mutation(
+        "records that stand twice count as given out",
+        "gateway/journal/reader.py",
+        "size += length if len(found) > before else 0",
+        "size += length",
+        "tests/journal/test_surgery.py"
+        "::test_records_that_stand_twice_never_hide_what_follows_them",
+    ),
+    Mutation(
         "what no disk holds is not marked",
         "gateway/volatile.py",
         "parts, late, volatile=True)",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.journal import Damage, Journal
+from gateway.journal import Damage, Entry, Journal
 from gateway.model import Cause, Lane
 from tests.journal.rig import SEGMENT, StillClock, close, commit, open_journal, read, small
 
@@ -163,3 +163,29 @@ def test_an_empty_or_missing_folder_is_no_reason_not_to_start(
         journal.append(Lane.DATA, "s", b"x", time_ns=5000, readings=1, covers=True)
         assert commit(journal)
         close(journal)
+
+
+@pytest.mark.parametrize("max_bytes", [1, 1500, 1 << 20])
+def test_records_that_stand_twice_never_hide_what_follows_them(
+    tmp_path: Path, max_bytes: int
+) -> None:
+    """Power that goes after a gathering brings the gathered segment back beside its copy."""
+    clock, path = StillClock(), tmp_path / "journal"
+    for stream in ("a", "b"):
+        journal = open_journal(small(path), clock)
+        first = path / "data" / "seg-0000000001"
+        kept = first.read_bytes() if first.exists() else b""
+        for n in range(2):
+            journal.append(Lane.DATA, stream, b"p" * 1000, time_ns=n, readings=1, covers=True)
+        assert commit(journal)
+        close(journal)
+    close(open_journal(small(path), clock))
+    assert not first.exists()
+    first.write_bytes(kept)
+    journal = open_journal(small(path), clock)
+    found, after = list[tuple[str, int]](), journal.settled(Lane.DATA)
+    while items := journal.read(Lane.DATA, after, max_bytes=max_bytes, max_records=9):
+        found += [(item.stream, item.seq) for item in items if isinstance(item, Entry)]
+        after = items[-1].position
+    assert found == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    close(journal)
