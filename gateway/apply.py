@@ -19,7 +19,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.errors import ConfigError
 from gateway.last_good import ConfigFiles
-from gateway.loader import Problem, Site, WrongConfigError
+from gateway.loader import Problem, Site, WrongConfigError, point_at
 from gateway.messages import language, text, told
 from gateway.planning import PlannedLink, plan_site
 from gateway.reload import Difference, difference
@@ -28,42 +28,56 @@ from gateway.systemd import sd_notify
 log = structlog.get_logger()
 
 
+class Told(NamedTuple):
+    """One mistake, as a person reads it."""
+
+    place: str
+    """``file:line:col``, as far as it has one."""
+    message: str
+    excerpt: str = ""
+    """The line as written, and a caret under the fault."""
+
+
 class Refusal(NamedTuple):
     """Why a configuration does not run."""
 
     reasons: tuple[str, ...]
     """Words for the ``status`` topic."""
-    mistakes: tuple[tuple[str, str], ...]
-    """Each with its place, ``file:line:col`` as far as it has one."""
+    mistakes: tuple[Told, ...]
 
     @property
     def first(self) -> str:
         """The first mistake, with its place, on one line."""
-        place, message = self.mistakes[0]
-        return f"{place}: {message}"
+        return f"{self.mistakes[0].place}: {self.mistakes[0].message}"
 
 
-def refusal(file: Path, problems: Sequence[Problem]) -> Refusal:
-    """What speaks against ``file``."""
+def refusal(problems: Sequence[Problem]) -> Refusal:
+    """What speaks against a file with these ``problems``."""
     errors = [problem for problem in problems if problem.severity == "error"]
-    lang = language()
     first = errors[0]
     word = f"config_wrong.{Path(first.file).name}:{first.line}:{first.column}"
-    mistakes = [(f"{p.file}:{p.line}:{p.column}", p.message(lang)) for p in errors]
-    return Refusal((word,), tuple(mistakes))
+    return Refusal((word,), tuple(map(_told, errors)))
+
+
+def _told(problem: Problem) -> Told:
+    lang = language()
+    place = f"{problem.file}:{problem.line}:{problem.column}"
+    return Told(place, problem.message(lang), problem.excerpt)
 
 
 def unusable(file: Path, error: ConfigError) -> Refusal:
     """The same for a mistake that shows only when the whole is planned."""
     if isinstance(error, WrongConfigError):
-        return refusal(file, error.problems)
-    return Refusal((f"config_wrong.{file.name}",), ((str(file), told(error, language())),))
+        return refusal(error.problems)
+    message = told(error, language())
+    return Refusal((f"config_wrong.{file.name}",), (Told(str(file), message),))
 
 
 def frozen_keys(file: Path, keys: Sequence[str]) -> Refusal:
-    """The same for keys that cannot change while the gateway runs."""
-    told = text("config_needs_restart", language(), keys=", ".join(keys))
-    return Refusal(tuple(f"config_needs_restart.{key}" for key in keys), ((str(file), told),))
+    """The same for keys that cannot change while the gateway runs. Reads ``file``."""
+    found = [problem for key in keys for problem in point_at(file, key, "config_needs_restart")]
+    words = tuple(f"config_needs_restart.{key}" for key in keys)
+    return Refusal(words, tuple(map(_told, found)))
 
 
 class Line(Protocol):
@@ -112,7 +126,7 @@ class Reloader:
             self._refused(unusable(self._files.file, error), "config_kept")
             return
         if found.needs_restart:
-            why = frozen_keys(self._files.file, found.needs_restart)
+            why = await asyncio.to_thread(frozen_keys, self._files.file, found.needs_restart)
             self._refused(why, "config_kept")
             return
         await self._line.change(site, planned, found)
@@ -140,8 +154,8 @@ class Reloader:
             log.warning("no copy of the configuration kept", error="changed while it was read")
 
     def _refused(self, why: Refusal, code: str) -> None:
-        for place, message in why.mistakes:
-            log.error("configuration mistake", place=place, error=message)
+        for place, message, excerpt in why.mistakes:
+            log.error("configuration mistake", place=place, error=message, excerpt=excerpt)
         log.error("configuration not applied", mistakes=len(why.mistakes))
         self._line.refuse(why, text(code, language(), first=why.first))
 

@@ -393,7 +393,8 @@ class Coverage:
     ) -> Gap:
         """A closed gap that counts what can have been due at most; None: of every tag."""
         seconds = max(0, to_ns - from_ns) / 1e9
-        if self._unheard_ns:  # a subscribed device changes when it likes
+        # A subscribed device changes when it likes; of one that went nobody knows the tags.
+        if self._unheard_ns or not self._blocks:
             gap = self._gap(cause, from_ns, to_ns, None)
             return replace(gap, exact=False, tags=None if tags is None else tuple(tags))
         count = sum(

@@ -8,6 +8,7 @@ never counts: a gateway whose broker, or whose PLC, is off is healthy.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -34,6 +35,8 @@ WRITER_STALL_S = 120.0
 LINK_TURNS = 3
 STORAGE_FAILED = "storage_failed"
 """Reason of a status, while the disk takes nothing."""
+_LASTING = re.compile(r"client_id_conflict$|\w+\.(stopped|denied)_0x")
+"""Reasons that waiting does not cure: a person has to know, also when `status` has changed."""
 
 
 class Health:
@@ -62,6 +65,7 @@ class Health:
         """Streams there were when they were marked last: a new one is marked at once."""
         self._status = ""
         self._reasons: list[str] = []
+        self._refusals: set[str] = set()
         self._config_reasons: Sequence[str] = ()
         self._config_text = ""
 
@@ -133,6 +137,7 @@ class Health:
         state, reasons = self.state()
         self._announcer.status(self._delivery, state, reasons)
         self._log_changes(reasons)
+        self._record_refusals(reasons)
         if self._delivery.online and self._ticks % LATEST_EVERY == 0:
             self._announcer.latest(self._delivery, self._publisher)
         self._tell_systemd()
@@ -157,6 +162,13 @@ class Health:
             self._intake.event(Event("storage_degraded", fields))
         else:
             self._intake.event(Event("storage_restored", {}))
+
+    def _record_refusals(self, reasons: list[str]) -> None:
+        """An event on the meta lane when the broker begins to refuse for good."""
+        found = {reason for reason in reasons if _LASTING.match(reason)}
+        if found - self._refusals:
+            self._intake.event(Event("refusal", {"reasons": sorted(found)}))
+        self._refusals = found
 
     def _mark(self) -> None:
         self._marked = self._intake.streams

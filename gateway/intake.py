@@ -8,7 +8,7 @@ stream as soon as it takes records again; gap records themselves wait and are ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +19,15 @@ from gateway.clock import Clock
 from gateway.coverage import Before, Coverage
 from gateway.epochs import Anchor, Epoch, Turn
 from gateway.errors import JournalError
-from gateway.journal import Journal
+from gateway.journal import ENDED, Journal
 from gateway.model import Batch, Block, Cause, Event, Gap, Lane, Quality, Scalar
 from gateway.record import Encoder
 from gateway.rules import ImageRule, SubscribedRule
 
 log = structlog.get_logger()
 
+MOST_READINGS = (1 << 32) - 1
+"""Of one record in the journal."""
 GATEWAY_STREAM = "_gateway"
 """The device name under which records about the gateway itself go out."""
 
@@ -109,11 +111,15 @@ class Intake:
         self.lost_total = 0
 
     def start(self) -> None:
-        """Say in the gateway's own stream how long it was not running."""
+        """Say how long the gateway was not running, also of devices that went meanwhile."""
+        now_ns = self._now_ns()
+        for name, ended in list(self._went_meanwhile()):
+            stream = self._streams[name] = _Stream(Lane.DATA, name)
+            for gap in Coverage(name, (), self._gap_id, ended, now_ns).end(now_ns):
+                self._write_gap(stream, gap)
         before = self._before(Lane.META, GATEWAY_STREAM)
         if before is None:
             return
-        now_ns = self._now_ns()
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN
         since_ns = now_ns if before.covered_to_ns is None else before.covered_to_ns
         after = before.incarnation, before.seq
@@ -137,6 +143,14 @@ class Intake:
             name: Gap("", Cause.STORAGE_FAILED, self._started_ns, None, count=stream.readings)
             for name, stream in self._streams.items()
         }
+
+    def _went_meanwhile(self) -> Iterator[tuple[str, Before]]:
+        """The devices that were watched before, and that nobody is to watch any more."""
+        for lane, name in self._journal.recovered.streams:
+            if lane is Lane.DATA and name not in self._devices:
+                before = self._before(lane, name)
+                if before is not None and before.covered_to_ns != ENDED:
+                    yield name, before
 
     def change(
         self,
@@ -259,8 +273,13 @@ class Intake:
                     self.alarms.readings(Batch(block, now_ns, values, quality))
 
     def mark(self) -> None:
-        """Keep in the journal how far each stream has been watched."""
-        self._journal.mark(self.covered())
+        """Keep in the journal how far each stream has been watched, and which have ended."""
+        ended = {
+            (Lane.DATA, name): ENDED
+            for name, stream in self._streams.items()
+            if name not in self._devices and stream.is_whole
+        }
+        self._journal.mark(self.covered() | ended)
 
     def finish(self) -> None:
         """Write what nobody will have another occasion to write; the links have ended."""
@@ -355,7 +374,9 @@ class Intake:
 
     def _write_batch(self, device: _Device, batch: Batch, *, covers: bool) -> None:
         payload = self._encoder.batch(batch, self._clock.stamp())
-        self._append(device.stream, payload, batch.time_ns, readings=len(batch), covers=covers)
+        # A batch that covers nothing says that readings are missing; their gap counts them.
+        readings = len(batch) if covers else 0
+        self._append(device.stream, payload, batch.time_ns, readings=readings, covers=covers)
 
     def _write_gap(self, stream: _Stream, gap: Gap) -> None:
         self.gaps_total += 1
@@ -412,8 +433,9 @@ class Intake:
             stream.lane,
             stream.device,
             self._encoder.gap(gap, stamp),
-            time_ns=stamp.time_ns,
-            readings=0,
+            # Who stands for this record one day has to cover the time before the start too.
+            time_ns=stamp.time_ns if gap.after is None else gap.from_ns,
+            readings=_counted_here(gap),
             covers=False,
         )
 
@@ -433,6 +455,11 @@ class Intake:
 
 def _tag_names(blocks: Iterable[Block[Any]]) -> dict[str, None]:
     return {tag.name: None for block in blocks for tag in block.tags}
+
+
+def _counted_here(gap: Gap) -> int:
+    """Readings that are missing as ``gap`` says; one that is open says it when it closes."""
+    return 0 if gap.to_ns is None else min(gap.count or 0, MOST_READINGS)
 
 
 def _counted(gap: Gap, count: int) -> Gap:

@@ -3,7 +3,7 @@
 Under systemd (stderr is the journal's socket) each line carries its priority and no time,
 because journald adds its own; on a terminal, lines for eyes; otherwise JSON or logfmt.
 Events are fixed phrases, variables are fields: one line when a thing is lost, one when it
-is back.
+is back. An ``excerpt`` of a file stands below the line, as it was written.
 """
 
 from __future__ import annotations
@@ -76,13 +76,23 @@ def _renderers(form: Format) -> list[Processor]:
     if form == "json":
         return [stamp, structlog.processors.JSONRenderer(ensure_ascii=False)]
     colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    return [stamp, structlog.dev.ConsoleRenderer(colors=colors)]
+    return [stamp, _with_excerpt(structlog.dev.ConsoleRenderer(colors=colors))]
+
+
+def _with_excerpt(render: Processor) -> Processor:
+    """``render``, and the lines of a file below its own."""
+
+    def both(logger: Any, name: str, event: EventDict) -> str:
+        excerpt = event.pop("excerpt", "")
+        return "\n".join([str(render(logger, name, event)), *excerpt.splitlines()])
+
+    return both
 
 
 def _with_priority(_: Any, __: str, event: EventDict) -> str:
-    """``<4>link down link=line-1``, one prefixed line for each line of a traceback."""
+    """``<4>link down link=line-1``; lines of a traceback or a file get a prefix each."""
     level = event.pop("level", "info")
-    trace = event.pop("exception", None)
+    trace = event.pop("exception", None) or event.pop("excerpt", None)
     text = str(event.pop("event", ""))
     line = " ".join([text, *(f"{key}={_logfmt(value)}" for key, value in event.items())])
     lines = [line, *(trace.splitlines() if trace else ())]

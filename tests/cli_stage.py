@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.patience import PATIENCE_S
+
 PROGRAM = (sys.executable, "-c", "from gateway.cli import main; main(prog_name='tidegate')")
-LIMIT_S = 30.0
 
 
 class Ended(NamedTuple):
@@ -35,7 +36,7 @@ async def start(*arguments: str | Path, **environment: str) -> Process:
 async def end(process: Process) -> Ended:
     """What ``process`` had to say; killed when it does not end."""
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             out, err = await process.communicate()
     except TimeoutError:
         process.kill()

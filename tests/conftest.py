@@ -5,14 +5,35 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
+from gateway.simulation.broker import Broker
+
+# How fast a machine is proves nothing about the code: a busy one fails no test by that.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
+# What decides whether work lands tries the same examples each time; people's runs new ones.
+settings.register_profile("ci", derandomize=True, database=None)
 # A mutation is to be noticed, not explained: no search for the smallest example.
 settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
+if os.environ.get("REQUIRE_PEERS") == "1":
+    settings.load_profile("ci")
 
 _ABSENT = "is not installed"
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[Broker]:
+    """A loopback broker that runs."""
+    broker = Broker()
+    await broker.start()
+    yield broker
+    await broker.stop()
 
 
 def require_program(name: str, *, found: bool | None = None) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,9 @@ from gateway.dialects import wire
 from gateway.errors import JournalError
 from gateway.loader import from_text
 from gateway.simulation.broker import Broker
+from tests import line
+from tests.line import Platform
+from tests.patience import until
 
 SITE = """
 version: 1
@@ -34,52 +37,10 @@ journal: {{path: {path}, size: 64MiB, commit: 20ms}}
 """
 
 
-class Platform:
-    """Everything the broker passed on, decoded."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.lane: list[wire.LaneMessage] = []
-        self.other: dict[str, wire.Message] = {}
-        self.topics: list[str] = []
-        self._changed = asyncio.Event()
-        broker.listen("park/#", self._receive)
-
-    def _receive(self, topic: str, payload: bytes) -> None:
-        self.topics.append(topic)
-        message = wire.parse(topic, payload)
-        if isinstance(message, wire.LaneMessage):
-            self.lane.append(message)
-        else:
-            self.other[topic] = message
-        self._changed.set()
-
-    @property
-    def records(self) -> list[wire.Record]:
-        return [r for m in self.lane if m.lane == "data" for r in m.records]
-
-    async def until(self, fact: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not fact():
-                self._changed.clear()
-                await self._changed.wait()
-
-
-@pytest.fixture
-async def broker() -> AsyncIterator[Broker]:
-    broker = Broker()
-    await broker.start()
-    yield broker
-    await broker.stop()
-
-
-@asynccontextmanager
-async def running(broker: Broker, path: Path) -> AsyncIterator[Agent]:
-    agent = Agent(from_text(SITE.format(url=broker.url, path=path / "journal")), Clock())
-    task = asyncio.get_running_loop().create_task(agent.run())
-    yield agent
-    agent.stop()
-    async with asyncio.timeout(10):
-        await task
+def running(broker: Broker, path: Path) -> AbstractAsyncContextManager[Agent]:
+    return line.running(
+        Agent(from_text(SITE.format(url=broker.url, path=path / "journal")), Clock())
+    )
 
 
 async def test_what_a_device_shows_reaches_the_broker_in_order(
@@ -87,10 +48,10 @@ async def test_what_a_device_shows_reaches_the_broker_in_order(
 ) -> None:
     platform = Platform(broker)
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(platform.records) >= 5)
-    seqs = [record.seq for record in platform.records]
+        await platform.until(lambda: len(platform.records()) >= 5)
+    seqs = [record.seq for record in platform.records()]
     assert seqs == list(range(1, len(seqs) + 1))
-    values = [record.values["flow"] for record in platform.records if record.values]
+    values = [record.values["flow"] for record in platform.records() if record.values]
     assert len(values) == len(seqs)
     assert all(isinstance(value, float) and 0 <= value <= 12 for value in values)
 
@@ -104,7 +65,7 @@ async def test_the_platform_is_told_who_is_there_what_the_tags_mean_and_how_far_
         status = platform.other["park/gw/status"]
         assert isinstance(status, wire.Status)
         assert status.state == "online"
-        assert platform.topics.count("park/gw/schema/pump") == 1
+        assert [topic for topic, _ in platform.topics].count("park/gw/schema/pump") == 1
         schema = platform.other["park/gw/schema/pump"]
         assert isinstance(schema, wire.Schema)
         assert (schema.label, schema.tags["flow"].unit) == ("泵", "m3/h")
@@ -118,16 +79,29 @@ async def test_while_the_broker_is_away_readings_are_kept_and_come_later_in_orde
 ) -> None:
     platform = Platform(broker)
     async with running(broker, tmp_path) as agent:
-        await platform.until(lambda: len(platform.records) >= 3)
+        await platform.until(lambda: len(platform.records()) >= 3)
         await broker.stop()
-        before = len(platform.records)
-        async with asyncio.timeout(10):
-            while agent.backlog() < 10:
-                await asyncio.sleep(0.05)
+        before = len(platform.records())
+        await until(lambda: agent.backlog() >= 10)
         await broker.start()
-        await platform.until(lambda: len(platform.records) >= before + 12)
-    seqs = [record.seq for record in platform.records]
+        await platform.until(lambda: len(platform.records()) >= before + 12)
+    seqs = [record.seq for record in platform.records()]
     assert sorted(set(seqs)) == list(range(1, max(seqs) + 1))
+
+
+async def test_a_lane_that_is_refused_for_good_is_an_event_on_the_meta_lane(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    broker.faults.refuse["park/gw/data/pump"] = 0x87
+    async with running(broker, tmp_path):
+        await platform.until(lambda: platform.events("refusal"))
+        status = platform.other["park/gw/status"]
+        assert isinstance(status, wire.Status)
+        assert status.reasons[:1] == ["data.stopped_0x87"]
+        assert status.state == "degraded"
+    (event,) = platform.events("refusal")
+    assert event["reasons"] == ["data.stopped_0x87"]
 
 
 async def test_after_a_restart_the_stream_begins_with_the_time_it_was_not_running(
@@ -135,18 +109,18 @@ async def test_after_a_restart_the_stream_begins_with_the_time_it_was_not_runnin
 ) -> None:
     platform = Platform(broker)
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(platform.records) >= 3)
+        await platform.until(lambda: len(platform.records()) >= 3)
     first = platform.lane[-1].incarnation
-    last_seq = platform.records[-1].seq
+    last_seq = platform.records()[-1].seq
     platform.lane.clear()
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(platform.records) >= 3)
-    gap = platform.records[0].gap
+        await platform.until(lambda: len(platform.records()) >= 3)
+    gap = platform.records()[0].gap
     assert gap is not UNSET
     assert gap.cause == "not_running_clean"
     assert gap.after is not UNSET
     assert (gap.after.incarnation, gap.after.seq) == (first, last_seq)
-    assert platform.records[0].seq == 1
+    assert platform.records()[0].seq == 1
 
 
 async def test_a_stop_while_the_broker_is_away_loses_nothing(
@@ -155,12 +129,10 @@ async def test_a_stop_while_the_broker_is_away_loses_nothing(
     platform = Platform(broker)
     await broker.stop()
     async with running(broker, tmp_path) as agent:
-        async with asyncio.timeout(10):
-            while agent.backlog() < 6:
-                await asyncio.sleep(0.05)
+        await until(lambda: agent.backlog() >= 6)
     await broker.start()
     async with running(broker, tmp_path):
-        await platform.until(lambda: len({m.incarnation for m in platform.lane}) == 2)
+        await platform.until(lambda: len({m.incarnation for m in platform.lane}) >= 2)
         await platform.until(lambda: len(platform.lane) >= 4)
     first = platform.lane[0].incarnation
     kept = [
@@ -220,7 +192,7 @@ async def test_on_a_read_only_disk_it_starts_and_publishes_until_the_disk_takes_
         return found
 
     async with running(broker, read_only):
-        await platform.until(lambda: len(platform.records) >= 5)
+        await platform.until(lambda: len(platform.records()) >= 5)
         assert all(message.volatile is True for message in platform.lane)
         assert "storage_failed" in status().reasons
         volatile = platform.lane[0].incarnation

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from gateway.loader import load
 from gateway.model import Scalar, Tag
 from tests import cli_stage
 from tests.cli_stage import Ended, device, modbus_link, running, tidegate, write_site
+from tests.loopback import free_port
+from tests.patience import PATIENCE_S
 
 TK101 = device(
     "tk101",
@@ -63,12 +64,6 @@ async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
         yield Plant(
             server, faults, write_site(tmp_path, modbus_link(server.port, TK101, TK102))
         )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_every_tag_is_shown_with_raw_value_unit_quality_and_time(plant: Plant) -> None:
@@ -213,7 +208,7 @@ async def test_ctrl_c_ends_in_order_and_shows_what_had_come(tmp_path: Path) -> N
     async with await serve(link, draft.tags, seven, faults, on_reply=on_reply) as server:
         patient = modbus_link(server.port, *links).replace("200ms", "25s")
         async with running("probe", "-c", write_site(tmp_path, patient)) as process:
-            async with asyncio.timeout(cli_stage.LIMIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await asked.wait()
             process.send_signal(signal.SIGINT)
             ended = await cli_stage.end(process)

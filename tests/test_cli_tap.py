@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from gateway.simulation import packets
 from gateway.simulation.broker import Broker
 from tests import cli_stage
 from tests.cli_stage import device, end, modbus_link, running, tidegate, write_site
+from tests.patience import PATIENCE_S, until
 from tests.test_continuity import gap, message, plain, values
 
 ROOT = "park/v1"
@@ -32,27 +33,9 @@ TK101 = device(
 )
 
 
-@pytest.fixture
-async def broker() -> AsyncIterator[Broker]:
-    broker = Broker()
-    await broker.start()
-    try:
-        yield broker
-    finally:
-        await broker.stop()
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(cli_stage.LIMIT_S):
-        while not fact():
-            await asyncio.sleep(0.01)
-
-
 async def until_heard(broker: Broker) -> None:
     """Return when somebody listens; what is sent for that means nothing."""
-    async with asyncio.timeout(cli_stage.LIMIT_S):
-        while not broker.publish(f"{ROOT}/g1/heads", b""):
-            await asyncio.sleep(0.02)
+    await until(lambda: broker.publish(f"{ROOT}/g1/heads", b""))
 
 
 def send(broker: Broker, *messages: LaneMessage) -> None:
@@ -80,7 +63,7 @@ async def test_what_the_agent_delivers_is_complete(broker: Broker, tmp_path: Pat
     async with await serve(draft.config, draft.tags, lambda tag, at: 7, Faults()) as server:
         file = write_site(tmp_path, modbus_link(server.port, TK101), broker=broker.url)
         async with running("tap", "-c", file, "--check") as tap:
-            await until(lambda: broker.connections == 1)
+            await until(lambda: broker.connections >= 1)
             async with running("run", "-c", file) as agent:
                 await until(lambda: broker.messages > 12)
                 agent.send_signal(signal.SIGTERM)
@@ -97,7 +80,7 @@ async def test_what_the_agent_delivers_is_complete(broker: Broker, tmp_path: Pat
 
 async def test_a_lost_message_is_found_and_the_exit_code_is_1(broker: Broker) -> None:
     async with running("tap", broker.url, "--root", ROOT, "--check") as tap:
-        await until(lambda: broker.connections == 1)
+        await until(lambda: broker.connections >= 1)
         await until_heard(broker)
         send(broker, plain(1, 3), plain(6, 7), plain(6, 7))
         heard = await stop(broker, tap)
@@ -181,7 +164,7 @@ async def test_it_warns_that_it_counts_as_a_subscriber(broker: Broker) -> None:
 async def test_its_client_id_is_its_own(broker: Broker, tmp_path: Path) -> None:
     file = write_site(tmp_path, modbus_link(1, TK101), broker=broker.url)
     async with running("tap", "-c", file) as one, running("tap", "-c", file) as other:
-        await until(lambda: broker.connections == 2)
+        await until(lambda: broker.connections >= 2)
         ended = [await stop(broker, one), await stop(broker, other)]
     assert not any("not connected" in heard.err for heard in ended)
 
@@ -191,7 +174,7 @@ async def test_after_its_own_reconnect_it_does_not_blame_the_gateway(broker: Bro
         await until_heard(broker)
         send(broker, plain(1, 3))
         broker.disconnect()
-        await until(lambda: broker.connections == 2)
+        await until(lambda: broker.connections >= 2)
         await until_heard(broker)
         send(broker, plain(9, 9))
         heard = await stop(broker, tap)
@@ -248,7 +231,7 @@ async def test_a_reader_that_goes_away_ends_it_without_a_trace(broker: Broker) -
         assert tap.stdout is not None
         tap.stdout._transport.close()  # type: ignore[attr-defined]
         send(broker, *(plain(seq, seq) for seq in range(1, 500)))
-        async with asyncio.timeout(cli_stage.LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             assert tap.stderr is not None
             errors = await tap.stderr.read()
             await tap.wait()

@@ -7,7 +7,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError, field_validator
 
@@ -595,12 +595,7 @@ def told_everything(text: str) -> list[Problem]:
     return []
 
 
-LIMITS = settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=True,
-)
+LIMITS = settings(max_examples=150, derandomize=True)
 
 
 @LIMITS

@@ -10,6 +10,7 @@ import tempfile
 from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
@@ -26,7 +27,7 @@ from gateway.loader import Site, from_text
 from gateway.model import Scalar
 from gateway.simulation.broker import Broker
 
-RECENT = 8
+RECENT = 6
 """Lines of the log and of the platform's findings that are kept to be shown."""
 
 
@@ -64,12 +65,15 @@ class Alarmed:
     time: str
     overtook: int = 0
     """Readings that are older and arrived later."""
+    took_s: float = 0.0
+    """From the reading that changed it to its arrival."""
 
 
 class Platform:
     """The other side of the broker: what arrived, and whether anything is missing."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.continuity = Continuity()
         self.devices: dict[str, Shown] = {}
         self.alarms: deque[Alarmed] = deque(maxlen=RECENT)
@@ -106,6 +110,10 @@ class Platform:
         shown.quality.update({} if record.quality is UNSET else record.quality)
         self.arrived.set()
 
+    def age_s(self, time: str) -> float:
+        """Seconds from ``time``, as a message gives it, until now."""
+        return self._clock.now_ns() / 1e9 - datetime.fromisoformat(time).timestamp()
+
     def _alarm(self, device: str, record: wire.Record, alarm: wire.Alarm) -> None:
         if alarm.snapshot and alarm.id in self.active:
             return
@@ -115,7 +123,8 @@ class Platform:
             self.active.discard(alarm.id)
         known = {(seen.alarm.id, seen.alarm.state) for seen in self.alarms}
         if (alarm.id, alarm.state) not in known:
-            self.alarms.append(Alarmed(device, alarm, record.time))
+            took_s = self.age_s(record.time)
+            self.alarms.append(Alarmed(device, alarm, record.time, took_s=took_s))
 
 
 class Stage:
@@ -126,7 +135,10 @@ class Stage:
         self._stack = AsyncExitStack()
         self.broker = Broker()
         self.broker_up = True
-        self.platform = Platform()
+        self.clock = Clock()
+        self.platform = Platform(self.clock)
+        self.most_waiting = 0
+        """Records that waited on disk when most did, since it was empty."""
         self.simulations: dict[str, Simulation] = {}
         """By link."""
         self.faults: dict[str, str] = {}
@@ -149,7 +161,7 @@ class Stage:
             urls[url_of(link)] = simulation.url
         self.site = _demo_site(urls)
         tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
-        self.agent = Agent(self.site, Clock())
+        self.agent = Agent(self.site, self.clock)
         self._agent_task = tasks.create_task(self.agent.run())
         return self
 
@@ -164,6 +176,12 @@ class Stage:
             await simulation.stop()
         await self.broker.stop()
         await self._stack.aclose()
+
+    def waiting(self) -> int:
+        """Records that wait on disk."""
+        waiting = self.agent.backlog() if self.agent else 0
+        self.most_waiting = max(self.most_waiting, waiting)
+        return waiting
 
     async def switch_broker(self) -> None:
         """Stop the broker, or start it again."""

@@ -15,6 +15,10 @@ from gateway.model import Scalar
 
 SHOWN_TAGS = 4
 SHOWN_ALARMS = 4
+BAR_CELLS = 24
+FULL_BAR = 300
+"""Records that fill the bar of the buffer, until more have waited."""
+LATE_S = 3.0
 
 
 def view(stage: Stage, log: Log, lang: str) -> RenderableType:
@@ -24,7 +28,7 @@ def view(stage: Stage, log: Log, lang: str) -> RenderableType:
         _way(stage, lang),
         *(_alarm_line(alarmed, lang) for alarmed in _newest(stage.platform.alarms)),
         *(Text(f"  {line}", style="yellow") for line in _gap_lines(stage, lang)),
-        *(Text.from_ansi(f"  {line}") for line in log.lines),
+        *(_log_line(line) for line in log.lines),
         Text(text("demo_keys", lang), style="dim"),
     )
 
@@ -59,22 +63,38 @@ def _short(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _way(stage: Stage, lang: str) -> Table:
-    """The line from the journal to the platform, in numbers."""
-    seen = stage.platform.continuity
-    grid = Table.grid(padding=(0, 3))
+def _way(stage: Stage, lang: str) -> Group:
+    """The line from the journal to the platform: the buffer, then what arrived."""
+    seen, waiting = stage.platform.continuity, stage.waiting()
     broker = text("demo_broker_on" if stage.broker_up else "demo_broker_off", lang)
-    backlog = stage.agent.backlog() if stage.agent else 0
-    grid.add_row(
-        Text(broker, style="green" if stage.broker_up else "bold red"),
-        text("demo_backlog", lang, records=backlog),
+    arrived = [shown.time for shown in stage.platform.devices.values()]
+    lag_s = stage.platform.age_s(max(arrived)) if arrived else 0.0
+    filled = -(-BAR_CELLS * waiting // max(stage.most_waiting, FULL_BAR))
+    buffer = Text.assemble(
+        (broker, "green" if stage.broker_up else "bold red"),
+        "   ",
+        ("█" * filled, "yellow"),
+        ("░" * (BAR_CELLS - filled), "dim"),
+        " ",
+        text("demo_backlog", lang, records=waiting),
+        "   ",
+        (text("demo_lag", lang, seconds=f"{lag_s:.1f}"), "yellow" if lag_s > LATE_S else ""),
+    )
+    arrivals = Text.assemble(
         text("demo_delivered", lang, readings=seen.readings),
-        Text(f"lost={seen.missing}", style="bold red" if seen.missing else "green"),
-        f"duplicates={seen.duplicates}",
-        f"gaps={seen.gaps}",
+        "   ",
+        (f"lost={seen.missing}", "bold red" if seen.missing else "green"),
+        f"   duplicates={seen.duplicates}   gaps={seen.gaps}   ",
         text("demo_alarms", lang, count=len(stage.platform.active)),
     )
-    return grid
+    return Group(buffer, arrivals)
+
+
+def _log_line(line: str) -> Text:
+    """One line of the log, cut where the screen ends, without the date."""
+    told = Text.from_ansi(f"  {line.partition('T')[2] or line}", no_wrap=True)
+    told.overflow = "ellipsis"
+    return told
 
 
 def _newest(alarms: Iterable[Alarmed]) -> list[Alarmed]:
@@ -88,9 +108,11 @@ def _alarm_line(alarmed: Alarmed, lang: str) -> Text:
     what = f"{alarmed.device}  {alarm.tag} {alarm.level} {alarm.state}"
     value = f"{_short(alarm.value)} ({_short(alarm.limit)}) {alarm.unit}"
     words = f"  {text('demo_alarm', lang)}  {what}  {value}  {alarmed.time[11:23]}"
+    words += "  " + text("demo_took", lang, seconds=f"{alarmed.took_s:.1f}")
     if alarmed.overtook:
         words += "  " + text("demo_overtook", lang, readings=alarmed.overtook)
-    return Text(words, style="bold red" if alarm.state == "active" else "green")
+    style = "bold red" if alarm.state == "active" else "green"
+    return Text(words, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _gap_lines(stage: Stage, lang: str) -> list[str]:

@@ -72,5 +72,5 @@ def _chosen(file: Path, lang: str, *, may_use_copy: bool) -> _Chosen:
         fail(text("config_no_copy", lang), EX_CONFIG)
     from gateway.apply import refusal
 
-    why = refusal(file, problems)
+    why = refusal(problems)
     return _Chosen(found, files, why._replace(reasons=("config_last_good", *why.reasons)))

@@ -72,6 +72,7 @@ Recovery is the normal open (``recovery.py``, ``gather.py``)
 
 from gateway.journal.journal import Journal
 from gateway.journal.words import (
+    ENDED,
     Damage,
     Entry,
     LaneStats,
@@ -84,6 +85,7 @@ from gateway.journal.words import (
 )
 
 __all__ = [
+    "ENDED",
     "Damage",
     "Entry",
     "Journal",

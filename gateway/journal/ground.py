@@ -17,6 +17,7 @@ import structlog
 from gateway.errors import JournalError, NoDiskError
 from gateway.journal.files import DiskFiles, File, Files, NoFiles
 from gateway.journal.format import FORMAT
+from gateway.journal.loan import Loan
 from gateway.journal.pool import DISK_FULL, Pool
 from gateway.journal.recovery import Recovery
 from gateway.journal.schemas import Schemas
@@ -72,6 +73,7 @@ class Ground:
     recovery: Recovery
     recovered: Recovered
     pools: Mapping[Lane, Pool]
+    loan: Loan
     trouble: str | None = None
     """Why nothing can be stored; None: this is a directory on a disk."""
 
@@ -106,7 +108,7 @@ def nowhere(settings: Settings, starter: Starter, why: str) -> Ground:
     schemas = Schemas(files, settings.path / "schemas")
     return Ground(
         files, files.claim(settings.path), state, cursor, schemas, schemas.use(starter.schema),
-        origin, recovery, recovered, pools, why,
+        origin, recovery, recovered, pools, Loan(settings, pools, 0), why,
     )  # fmt: skip
 
 
@@ -133,6 +135,7 @@ def _begin(settings: Settings, starter: Starter, files: Files, claim: File) -> G
     key = schemas.use(starter.schema)
     schemas.keep(recovery.schemas() | {key})
     schemas.save()
+    loan = Loan(settings, pools, len(recovery.lanes[Lane.ALARM].segments))
     for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
         _make_ready(pool)
     mark: dict[str, Any] = {
@@ -143,7 +146,7 @@ def _begin(settings: Settings, starter: Starter, files: Files, claim: File) -> G
     mark |= {"previous": origin.previous, "began_ns": starter.time_ns}
     state.write({**mark, "clean": False}, sync=True)
     return Ground(
-        files, claim, state, cursor, schemas, key, origin, recovery, recovered, pools
+        files, claim, state, cursor, schemas, key, origin, recovery, recovered, pools, loan
     )  # fmt: skip
 
 

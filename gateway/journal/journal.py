@@ -26,7 +26,7 @@ from gateway.journal.reader import Reader
 from gateway.journal.recovery import StreamKey
 from gateway.journal.segment import DELIVERED
 from gateway.journal.tail import Births
-from gateway.journal.words import Damage, Entry, Settings, Stats
+from gateway.journal.words import ENDED, Damage, Entry, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
 from gateway.model import Cause, Lane
 
@@ -119,12 +119,13 @@ class Journal:
         preface = self._table if lane is Lane.META else tuple
         return Log(
             self._settings, births, self._clock, ground.schemas, found.segments,
-            recovery.settling(lane), self._key, preface, ground.trouble,
+            recovery.settling(lane), self._key, preface, ground.loan, ground.trouble,
         )  # fmt: skip
 
     def start(self, on_commit: Callable[[Lane], None]) -> None:
         """Start the writer threads; ``on_commit(lane)`` runs on this event loop."""
         self._loop = asyncio.get_running_loop()
+        self._ground.loan.wake = self._logs[Lane.DATA].wake
         self._on_commit = on_commit
         for writer in self._writers:
             writer.start()
@@ -147,7 +148,7 @@ class Journal:
         )
 
     def mark(self, covered: Mapping[tuple[Lane, str], int]) -> None:
-        """Journal how far streams were watched, Unix time in nanoseconds.
+        """Journal how far streams were watched, Unix time in nanoseconds, or `ENDED`.
 
         Raises:
             JournalError: As `append`.
@@ -168,11 +169,15 @@ class Journal:
         for lane, log in self._logs.items():
             for stream, seq in dict(log.committed_heads).items():
                 mark = rows.get((lane, stream))
-                is_true = mark and mark.incarnation == self._key and mark.last_seq <= seq
-                covered = mark.covered_ns if mark and is_true else None
+                covered = mark.covered_ns if mark and self._is_true(mark, seq) else None
                 rows[lane, stream] = self._row(lane, stream, seq, covered)
         payload = pack_rows(rows.values())
         return [Draft(Kind.MARK, FULL, self._key, b"", 0, 0, 0, 0, payload)]
+
+    def _is_true(self, mark: Row, seq: int) -> bool:
+        """Whether ``mark`` holds of its stream, whose last record here is ``seq``."""
+        is_early = mark.last_seq < seq and mark.covered_ns != ENDED
+        return mark.incarnation == self._key and (mark.last_seq == seq or is_early)
 
     async def durable(self, lane: Lane) -> None:
         """Return when everything appended to ``lane`` so far is committed.

@@ -35,7 +35,7 @@ from gateway.journal.pool import Pool
 from gateway.journal.scan import read_seal, walk
 from gateway.journal.segment import DELIVERED, Segment, Tally, place
 from gateway.journal.settling import Key, Settling
-from gateway.journal.words import Recovered, StreamState, TornStream
+from gateway.journal.words import ENDED, Recovered, StreamState, TornStream
 from gateway.model import Cause, Lane
 
 log = structlog.get_logger()
@@ -243,7 +243,7 @@ class Recovery:
                 continue
             if mark.last_seq == known.last_seq and mark.covered_ns is not None:
                 self.covered[key] = known._replace(covered_ns=mark.covered_ns)
-            elif mark.last_seq < known.last_seq:
+            elif mark.last_seq < known.last_seq and mark.covered_ns != ENDED:
                 self.covered[key] = known._replace(covered_ns=_further(known, mark))
 
     def _lost(self, mark: Row) -> TornStream:

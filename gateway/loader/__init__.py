@@ -17,10 +17,20 @@ from gateway.errors import ConfigError
 from gateway.loader.assembly import Assembly
 from gateway.loader.problem import Problem, Report
 from gateway.loader.source import read, tree
+from gateway.loader.yaml_tree import locate
 from gateway.messages import language
 from gateway.site import LinkSite, Site
 
-__all__ = ["LinkSite", "Problem", "Site", "WrongConfigError", "from_text", "inspect", "load"]
+__all__ = [
+    "LinkSite",
+    "Problem",
+    "Site",
+    "WrongConfigError",
+    "from_text",
+    "inspect",
+    "load",
+    "point_at",
+]
 
 
 class WrongConfigError(ConfigError):
@@ -49,6 +59,20 @@ def inspect(path: Path) -> tuple[Site | None, list[Problem]]:
     assembly = Assembly(report, path.parent)
     site = assembly.site(main, [node for node in more if node is not None])
     return site, report.in_order()
+
+
+def point_at(path: Path, key: str, code: str) -> list[Problem]:
+    """The problem ``code`` with ``key``, written ``section.word``, of the file in ``path``.
+
+    Where the file does not have the key it is its section, or the first line; a file that
+    cannot be read any more has problems of its own.
+    """
+    report = Report()
+    main = read(path, report)
+    if main is not None:
+        where = tuple(key.split("."))
+        report.add(locate(main, where), code, path=where, key=key)
+    return report.in_order()
 
 
 def from_text(text: str, name: str = "<text>") -> Site:

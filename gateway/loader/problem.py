@@ -78,10 +78,15 @@ class Problem:
         """``file:line:col: error: message``, the line, and a caret under the fault."""
         severity = text(f"severity_{self.severity}", lang)
         head = f"{self.file}:{self.line}:{self.column}: {severity}: {self.message(lang)}"
+        return f"{head}\n{self.excerpt}" if self.source else head
+
+    @property
+    def excerpt(self) -> str:
+        """The line as written, and a caret under the fault; empty without a line to show."""
         if not self.source:
-            return head
+            return ""
         before, number = self.source[: self.column - 1], str(self.line)
-        return f"{head}\n  {number} | {self.source}\n  {' ' * len(number)} | {_blank(before)}^"
+        return f"  {number} | {self.source}\n  {' ' * len(number)} | {_blank(before)}^"
 
     def as_dict(self, lang: str) -> dict[str, Any]:
         """The same for programs; ``code`` never changes, ``message`` may."""

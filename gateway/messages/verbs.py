@@ -192,8 +192,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "finding_unreadable": ("{stream}: unreadable: {reason}", "{stream}：无法解析：{reason}"),
     # --- run and reload ---
     "config_needs_restart": (
-        "{keys} cannot change while the gateway runs; restart it, or take the change back",
-        "{keys} 不能在运行中更改；请重启网关，或撤销该更改",
+        "{key} cannot change while the gateway runs; restart it, or take the change back",
+        "{key} 不能在运行中更改；请重启网关，或撤销该更改",
     ),
     "config_kept": (
         "new configuration not applied, the one before runs on: {first}",
@@ -274,7 +274,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "demo_alarms": ("active alarms: {count}", "活动报警：{count}"),
     "demo_alarm": ("alarm", "报警"),
     "demo_gap": ("gap", "缺口"),
-    "demo_overtook": ("ahead of {readings} older readings", "先于 {readings} 个更早的读数"),
+    "demo_lag": ("newest data {seconds} s old", "最新数据 {seconds} 秒前"),
+    "demo_took": ("here after {seconds} s", "{seconds} 秒后到达"),
+    "demo_overtook": ("{readings} older readings behind it", "先于 {readings} 个更早的读数"),
     "demo_keys": (
         "b broker off/on   f freeze tk101   d delay gas-panel   s silence tk102   q quit",
         "b 代理 停/启   f 冻结 tk101   d 延迟 gas-panel   s 静默 tk102   q 退出",

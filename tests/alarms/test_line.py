@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import statistics
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,9 @@ from gateway.dialects import wire
 from gateway.loader import from_text
 from gateway.model import Batch, Block
 from gateway.simulation.broker import Broker
-from tests.test_agent import Platform
+from tests import line
+from tests.line import Platform
+from tests.patience import until
 
 SITE = """
 version: 1
@@ -35,7 +34,7 @@ links:
           - {{name: flow, address: sine/60, range: [0, 12], unit: m3/h, alarms: {limits}}}
           - {{name: other, address: sine/60, range: [0, 12]}}
 {more}mqtt: {{urls: ["{url}"], root: park}}
-journal: {{path: {path}, size: 64MiB, commit: 20ms}}
+journal: {{path: {path}, size: 64MiB, commit: {commit}}}
 """
 MORE = "      - {{name: d{}, tags: [{{name: t, address: sine/60, range: [0, 12]}}]}}\n"
 LIMITS = "{high: 10, high_high: 11, deadband: 0.5}"
@@ -62,33 +61,17 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
     return plant
 
 
-@pytest.fixture
-async def broker() -> AsyncIterator[Broker]:
-    broker = Broker()
-    await broker.start()
-    yield broker
-    await broker.stop()
-
-
-@asynccontextmanager
-async def running(
-    broker: Broker, path: Path, limits: str = LIMITS, *, devices: int = 1
-) -> AsyncIterator[tuple[Agent, asyncio.Task[None]]]:
+def running(
+    broker: Broker, path: Path, limits: str = LIMITS, *, devices: int = 1, commit: str = "20ms"
+) -> AbstractAsyncContextManager[Agent]:
     more = "".join(MORE.format(n) for n in range(1, devices))
     journal = path / "journal"
-    text = SITE.format(url=broker.url, path=journal, limits=limits, more=more)
-    agent = Agent(from_text(text), Clock())
-    task = asyncio.get_running_loop().create_task(agent.run())
-    try:
-        yield agent, task
-    finally:
-        agent.stop()
-        async with asyncio.timeout(10):
-            await asyncio.wait([task])
+    text = SITE.format(url=broker.url, path=journal, limits=limits, more=more, commit=commit)
+    return line.running(Agent(from_text(text), Clock()))
 
 
 def alarm_records(platform: Platform) -> list[wire.Record]:
-    return [record for m in platform.lane if m.lane == "alarm" for record in m.records]
+    return platform.records(lane="alarm")
 
 
 def alarms(platform: Platform, *, snapshot: bool | None = None) -> list[wire.Alarm]:
@@ -105,11 +88,11 @@ async def test_an_alarm_is_raised_and_cleared_on_the_alarm_lane(
 ) -> None:
     platform = Platform(broker)
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(platform.records) > 3)
+        await platform.until(lambda: len(platform.records()) > 3)
         plant.value = 10.5
-        await platform.until(lambda: len(alarms(platform)) == 1)
+        await platform.until(lambda: len(alarms(platform)) >= 1)
         plant.value = 5.0
-        await platform.until(lambda: len(alarms(platform)) == 2)
+        await platform.until(lambda: len(alarms(platform)) >= 2)
         await platform.until(lambda: "park/gw/schema/pump" in platform.other)
     raised, cleared = alarms(platform)
     assert (raised.level, raised.state, raised.tag) == ("high", "active", "flow")
@@ -125,38 +108,32 @@ async def test_an_alarm_is_raised_and_cleared_on_the_alarm_lane(
     assert schema.tags["other"].limits == {}
 
 
-async def test_an_alarm_is_at_the_broker_within_100_ms_of_its_reading(
+async def test_an_alarm_does_not_wait_for_the_commit_of_its_reading(
     broker: Broker, tmp_path: Path, plant: Plant
 ) -> None:
-    platform, took_ms = Platform(broker), list[float]()
-    async with running(broker, tmp_path):
-        await platform.until(lambda: len(platform.records) > 3)
-        for count in range(1, 12):
-            plant.value = 10.5 if count % 2 else 5.0
-            await platform.until(lambda due=count: len(alarms(platform)) == due)  # type: ignore[misc]
-            mono = alarm_records(platform)[-1].mono
-            assert mono is not UNSET
-            took_ms.append((time.monotonic_ns() - mono[1]) / 1e6)
-    assert statistics.median(took_ms) < 100
+    platform = Platform(broker)
+    async with running(broker, tmp_path, commit="10s"):
+        await platform.until(lambda: platform.statuses)
+        plant.value = 10.5
+        await platform.until(lambda: alarms(platform))
+        (raised,) = alarm_records(platform)
+        assert all(record.time < raised.time for record in platform.records())
 
 
 async def test_an_alarm_raised_during_an_outage_arrives_before_the_backlog(
     broker: Broker, tmp_path: Path, plant: Plant
 ) -> None:
     platform = Platform(broker)
-    async with running(broker, tmp_path, devices=40) as (agent, _):
-        await platform.until(lambda: len(platform.records) > 3)
+    async with running(broker, tmp_path, devices=40) as agent:
+        await platform.until(lambda: len(platform.records()) > 3)
         await broker.stop()
-        async with asyncio.timeout(60):
-            while agent.backlog() < 3000:
-                await asyncio.sleep(0.02)
-            plant.value = 20.0
-            before = agent.backlog()
-            while agent.backlog() < before + 10:
-                await asyncio.sleep(0.02)
+        await until(lambda: agent.backlog() >= 3000)
+        plant.value = 20.0
+        before = agent.backlog()
+        await until(lambda: agent.backlog() >= before + 10)
         platform.lane.clear()
         await broker.start()
-        await platform.until(lambda: len(platform.records) >= 3000)
+        await platform.until(lambda: len(platform.records()) >= 3000)
     assert states(alarms(platform))[:2] == [("high_high", "active"), ("high", "active")]
     lanes = [message.lane.value for message in platform.lane]
     assert lanes.index("alarm") < lanes.index("data")
@@ -166,18 +143,16 @@ async def test_active_alarms_are_repeated_after_a_reconnect_ahead_of_queued_ones
     broker: Broker, tmp_path: Path, plant: Plant
 ) -> None:
     platform = Platform(broker)
-    async with running(broker, tmp_path) as (agent, _):
+    async with running(broker, tmp_path) as agent:
         plant.value = 10.5
-        await platform.until(lambda: len(alarms(platform)) == 1)
+        await platform.until(lambda: alarms(platform, snapshot=False))
         raised = alarms(platform)[0]
         await broker.stop()
         plant.value = 11.5
-        async with asyncio.timeout(10):
-            while agent.backlog() < 10:
-                await asyncio.sleep(0.02)
+        await until(lambda: agent.backlog() >= 10)
         platform.lane.clear()
         await broker.start()
-        await platform.until(lambda: len(alarms(platform, snapshot=False)) == 1)
+        await platform.until(lambda: len(alarms(platform, snapshot=False)) >= 1)
     found = alarms(platform)
     repeated = [alarm for alarm in found if alarm.snapshot]
     assert found[: len(repeated)] == repeated
@@ -196,13 +171,13 @@ async def test_an_alarm_that_was_raised_keeps_its_id_over_a_restart(
     platform = Platform(broker)
     plant.value = 10.5
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(alarms(platform)) == 1)
+        await platform.until(lambda: alarms(platform, snapshot=False))
     raised = alarms(platform)[0]
     platform.lane.clear()
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(platform.records) > 3)
+        await platform.until(lambda: len(platform.records()) > 3)
         plant.value = 5.0
-        await platform.until(lambda: len(alarms(platform, snapshot=False)) == 1)
+        await platform.until(lambda: len(alarms(platform, snapshot=False)) >= 1)
     repeated, cleared = alarms(platform)
     assert (repeated.id, repeated.snapshot, repeated.state) == (raised.id, True, "active")
     assert (cleared.id, cleared.state) == (raised.id, "cleared")
@@ -224,10 +199,10 @@ async def test_limits_are_held_anew_against_what_stands_after_a_change(
     platform = Platform(broker)
     plant.value = 10.5
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(alarms(platform)) == 1)
+        await platform.until(lambda: alarms(platform, snapshot=False))
     platform.lane.clear()
     async with running(broker, tmp_path, "{high: 20, low: 11}"):
-        await platform.until(lambda: len(alarms(platform, snapshot=False)) == 2)
+        await platform.until(lambda: len(alarms(platform, snapshot=False)) >= 2)
     assert states(alarms(platform, snapshot=False)) == [("high", "cleared"), ("low", "active")]
 
 
@@ -237,10 +212,10 @@ async def test_an_alarm_whose_limit_is_gone_is_cleared(
     platform = Platform(broker)
     plant.value = 10.5
     async with running(broker, tmp_path):
-        await platform.until(lambda: len(alarms(platform)) == 1)
+        await platform.until(lambda: alarms(platform, snapshot=False))
     platform.lane.clear()
     async with running(broker, tmp_path, "{low: 1}"):
-        await platform.until(lambda: len(alarms(platform, snapshot=False)) == 1)
+        await platform.until(lambda: len(alarms(platform, snapshot=False)) >= 1)
     (cleared,) = alarms(platform, snapshot=False)
     assert (cleared.state, cleared.value, cleared.quality) == (
         "cleared",

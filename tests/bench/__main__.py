@@ -24,9 +24,9 @@ from typing import Any
 
 from tests.bench import catch_up, disk, line, stages, table
 from tests.bench.catch_up import CatchUp
-from tests.bench.children import mosquitto
 from tests.bench.line import Figures
 from tests.bench.site import PER_BLOCK, WIDTH, Site
+from tests.loopback import mosquitto
 
 SECTIONS = ("stages", "disk", "line", "memory", "latency", "catch-up")
 TYPES = tuple(WIDTH)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.loopback import free_port, mosquitto, opens
 
 ROOT = Path(__file__).parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -143,26 +143,9 @@ def broker(folder: Path) -> Iterator[Broker]:
     argv = [program, "-c", str(config)] if program else module("loopback", port)
     with running(argv, folder / "broker.err", talks=False) as child:
         deadline = time.monotonic() + 10.0
-        while not _opens(port):
+        while not opens(port):
             child.check()
             if time.monotonic() > deadline:
                 raise BenchError(f"no broker: {child.tail()}")
             time.sleep(0.02)
         yield Broker(port, child)
-
-
-def mosquitto() -> str | None:
-    """Where mosquitto is installed; it is not in everyone's PATH."""
-    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _opens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gateway.clock import Clock
 from gateway.journal.words import Damage, Entry
@@ -167,14 +167,3 @@ def float32(value: float) -> float:
     """The nearest float32, as a double."""
     number: float = struct.unpack("<f", struct.pack("<f", value))[0]
     return number
-
-
-async def until(fact: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Return when ``fact`` holds.
-
-    Raises:
-        TimeoutError: It does not come to hold.
-    """
-    async with asyncio.timeout(seconds):
-        while not fact():
-            await asyncio.sleep(0.002)

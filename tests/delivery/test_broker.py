@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.simulation import packets
 from gateway.simulation.broker import Broker
 from tests.delivery.site import broker_with
+from tests.patience import PATIENCE_S
 
 
 class RawClient:
@@ -30,7 +32,7 @@ class RawClient:
     async def receive(self) -> tuple[int, bytes]:
         """Kind and body of the next packet; kind 0 when the connection has ended."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 head = (await self._reader.readexactly(1))[0]
                 length = shift = 0
                 while True:
@@ -203,3 +205,18 @@ def test_garbage_is_refused_as_malformed_and_nothing_else(body: bytes) -> None:
 )
 def test_filter_matches_as_mqtt_says(topic_filter: str, topic: str, fits: bool) -> None:
     assert packets.matches(topic_filter, topic) is fits
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stop_leaves_no_socket_of_a_connection_that_is_just_being_accepted(
+    turns: int,
+) -> None:
+    broker = Broker()
+    await broker.start()
+    with socket.create_connection(("127.0.0.1", broker.port)) as client:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await broker.stop()
+        client.setblocking(False)
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""

@@ -12,8 +12,9 @@ from gateway.model import Cause, Gap, Lane
 from gateway.publisher import Connected
 from gateway.record import decode
 from gateway.simulation.broker import Faults
-from tests.delivery.plant import BOOT, RUN, START_NS, MemoryJournal, StillClock, block, until
+from tests.delivery.plant import BOOT, RUN, START_NS, MemoryJournal, StillClock, block
 from tests.delivery.site import DIALECT, Platform, broker_with, delivering
+from tests.patience import PATIENCE_S, until
 
 NUMBERS = list(range(1, 201))
 
@@ -31,7 +32,7 @@ async def test_backlog_of_many_devices_arrives_in_seq_order_and_is_settled() -> 
         broker_with(platform) as broker,
         delivering(journal, broker.url, StillClock()) as delivery,
     ):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await delivery.drained()
         assert delivery.reasons() == []
     for device in range(101, 106):
@@ -50,7 +51,7 @@ async def test_strange_acknowledgements_neither_lose_nor_double(faults: Faults) 
         broker.faults = faults
         async with (
             delivering(journal, broker.url, StillClock()) as delivery,
-            asyncio.timeout(10),
+            asyncio.timeout(PATIENCE_S),
         ):
             await delivery.drained()
         assert broker.connections == 1
@@ -64,7 +65,7 @@ async def test_receive_maximum_is_never_exceeded(maximum: int) -> None:
         broker.faults.delay_s = 0.001
         async with (
             delivering(journal, broker.url, StillClock()) as delivery,
-            asyncio.timeout(10),
+            asyncio.timeout(PATIENCE_S),
         ):
             await delivery.drained()
         assert broker.connections == 1, "the broker ended a connection that sent too much"
@@ -77,7 +78,7 @@ async def test_lost_acknowledgement_leads_to_a_new_connection_and_everything_aga
         async with delivering(journal, broker.url, clock) as delivery:
             await until(lambda: broker.faults.drop_acks == 0)
             clock.s += 21.0
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
         assert broker.connections == 2
     assert set(platform.seqs("tk101")) == set(NUMBERS)
@@ -89,7 +90,7 @@ async def test_broker_that_stops_and_starts_gets_every_record_in_order() -> None
         broker_with(platform) as broker,
         delivering(journal, broker.url, StillClock()) as delivery,
     ):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await delivery.drained()
         await broker.stop()
         await until(lambda: not delivery.online)
@@ -97,7 +98,7 @@ async def test_broker_that_stops_and_starts_gets_every_record_in_order() -> None
         for number in range(200):
             journal.poll(value=number)
         await broker.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await delivery.drained()
     assert platform.seqs("tk101") == list(range(1, 401))
 
@@ -111,7 +112,7 @@ async def test_connection_cut_in_flight_loses_nothing() -> None:
                 seen = broker.messages
                 await until(lambda seen=seen: broker.messages > seen)  # type: ignore[misc]
                 broker.cut()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
     for device in range(101, 105):
         assert sorted(set(platform.seqs(f"tk{device}"))) == NUMBERS
@@ -131,7 +132,7 @@ async def test_refused_topic_settles_nothing_behind_it_until_the_broker_is_cured
             assert journal.settled(Lane.DATA) == 0
             broker.faults.refuse.clear()
             clock.s += 300.0
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
             assert delivery.reasons() == []
     assert platform.seqs("tk101") == NUMBERS[:10]
@@ -144,7 +145,7 @@ async def test_without_subscribers_nothing_is_settled_until_somebody_listens() -
         assert journal.settled(Lane.DATA) == 0
         broker.listen("#", platform.hear)
         clock.s += 31.0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await delivery.drained()
     assert platform.seqs("tk101") == NUMBERS[:10]
 
@@ -162,7 +163,7 @@ async def test_mqtt_3_is_settled_only_with_consent() -> None:
         accepted = backlog(10)
         async with (
             delivering(accepted, broker.url, clock, version=4, policy=consent) as delivery,
-            asyncio.timeout(10),
+            asyncio.timeout(PATIENCE_S),
         ):
             await delivery.drained()
     assert refused.settled(Lane.DATA) == 0
@@ -180,7 +181,7 @@ async def test_alarm_overtakes_a_backlog_even_with_one_slot() -> None:
             delivery.committed(Lane.ALARM)
             await until(lambda: platform.of("alarm") != [])
             assert len(platform.of("data")) <= before + 1
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
 
 
@@ -199,7 +200,7 @@ async def test_repeats_go_ahead_of_the_alarm_lane_even_with_one_slot() -> None:
                     delivery.repeat(DIALECT.topic("alarm", "tk999"), repeated)
 
             delivery._on_open = repeat
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
     devices = [message["device"] for message in platform.of("alarm")]
     assert devices == ["tk999", "tk999", "tk999", "tk101"]
@@ -211,7 +212,7 @@ async def test_messages_fit_the_packets_the_broker_takes() -> None:
     async with broker_with(platform, maximum_packet_bytes=2000) as broker:
         async with (
             delivering(journal, broker.url, StillClock()) as delivery,
-            asyncio.timeout(10),
+            asyncio.timeout(PATIENCE_S),
         ):
             await delivery.drained()
         assert broker.connections == 1
@@ -224,7 +225,7 @@ async def test_session_taken_over_is_answered_with_a_long_pause() -> None:
         await until(lambda: delivery.online)
         before_s = clock.s
         broker.disconnect(0x8E)
-        await until(lambda: broker.connections == 2 and delivery.online)
+        await until(lambda: broker.connections >= 2 and delivery.online)
         assert delivery.reasons() == ["client_id_conflict"]
         assert clock.s - before_s >= 30.0
 
@@ -237,7 +238,7 @@ async def test_records_that_cannot_be_read_become_a_gap_in_their_place() -> None
     async with (
         broker_with(platform) as broker,
         delivering(journal, broker.url, StillClock()) as delivery,
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
     ):
         await delivery.drained()
     (message,) = platform.of("data")
@@ -259,7 +260,7 @@ async def test_gap_over_stored_records_continues_the_stream_from_the_first_of_th
     async with (
         broker_with(platform) as broker,
         delivering(journal, broker.url, StillClock()) as delivery,
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
     ):
         await delivery.drained()
     (message,) = platform.of("data")
@@ -274,7 +275,7 @@ async def test_record_published_more_than_ten_seconds_after_its_time_is_late() -
     async with (
         broker_with(platform) as broker,
         delivering(journal, broker.url, clock) as delivery,
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
     ):
         await delivery.drained()
     assert [r.get("late") for r in platform.of("data")[0]["records"]] == [True, True]
@@ -298,7 +299,7 @@ async def test_announcement_longer_than_the_broker_takes_is_named_and_cuts_nothi
     async with broker_with(platform, maximum_packet_bytes=2000) as broker:
         async with delivering(backlog(), broker.url, StillClock()) as delivery:
             delivery.announce(DIALECT.topic("schema", "tk101"), b"x" * 3000)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
             assert "announcement_refused" in delivery.reasons()
         assert broker.connections == 1

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, pause_after
+from gateway.errors import ConfigError
+from gateway.mqtt import (
+    ELSEWHERE,
+    Credentials,
+    MqttPublisher,
+    MqttSettings,
+    TlsFiles,
+    pause_after,
+)
 from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
 from gateway.simulation.broker import Broker
-from tests.delivery.plant import StillClock, until
+from tests.delivery.plant import StillClock
 from tests.delivery.site import broker_with
+from tests.patience import until
 
 
 class Ear:
@@ -44,6 +56,12 @@ def publisher_for(*brokers: Broker, version: int = 5, **more: object) -> MqttPub
     return MqttPublisher(settings, StillClock(), **more)  # type: ignore[arg-type]
 
 
+def clock_of(publisher: MqttPublisher) -> StillClock:
+    clock = publisher._clock
+    assert isinstance(clock, StillClock)
+    return clock
+
+
 @pytest.mark.parametrize(("version", "can_refuse"), [(5, True), (4, False)])
 async def test_each_publish_is_acknowledged_by_its_token(
     version: int, can_refuse: bool
@@ -55,7 +73,7 @@ async def test_each_publish_is_acknowledged_by_its_token(
         async with publishing(publisher, ear):
             await until(lambda: ear.of(Connected) != [])
             tokens = [publisher.publish("a", b"x", qos=1, retain=False) for _ in range(50)]
-            await until(lambda: len(ear.of(Acknowledged)) == 50)
+            await until(lambda: len(ear.of(Acknowledged)) >= 50)
     assert ear.events[0] == Connected(65_535, None, can_refuse, broker.url)
     assert ear.of(Acknowledged) == [Acknowledged(token or 0, 0) for token in tokens]
 
@@ -79,7 +97,7 @@ async def test_refusal_is_told_with_the_brokers_reason() -> None:
             await until(lambda: ear.of(Connected) != [])
             publisher.publish("a", b"x", qos=1, retain=False)
             publisher.publish("b", b"x", qos=1, retain=False)
-            await until(lambda: len(ear.of(Acknowledged)) == 2)
+            await until(lambda: len(ear.of(Acknowledged)) >= 2)
     assert ear.of(Acknowledged) == [Acknowledged(1, 0x97), Acknowledged(2, 0x10)]
 
 
@@ -94,7 +112,7 @@ async def test_without_a_connection_nothing_is_kept() -> None:
             publisher.publish("a", b"x", qos=1, retain=False)
             await until(lambda: broker.messages == 1)
             broker.cut()
-            await until(lambda: len(ear.of(Connected)) == 2)
+            await until(lambda: len(ear.of(Connected)) >= 2)
             publisher.publish("a", b"y", qos=1, retain=False)
             await until(lambda: ear.of(Acknowledged) != [])
         assert broker.messages == 2, "the unacknowledged message was sent by somebody else"
@@ -109,6 +127,60 @@ async def test_next_broker_is_tried_when_one_cannot_be_reached() -> None:
             await until(lambda: ear.of(Connected) != [])
     assert [type(event) for event in ear.events] == [Lost, Connected]
     assert ear.events[1] == Connected(65_535, None, True, up.url)
+
+
+@pytest.mark.parametrize("reason", sorted(ELSEWHERE - {0x88}), ids=hex)
+async def test_broker_that_names_another_is_left_for_the_next_without_a_pause(
+    reason: int,
+) -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: first.connections == 1 and publisher.status.online)
+            clock_of(publisher).s += 3600.0
+            before_s = clock_of(publisher).s
+            first.disconnect(reason)
+            await until(lambda: second.connections == 1 and publisher.status.online)
+            assert clock_of(publisher).s == before_s
+
+
+async def test_broker_that_lets_us_in_and_drops_us_is_not_asked_before_the_next() -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: len(ear.of(Connected)) == 1)
+            first.cut()
+            await until(lambda: len(ear.of(Connected)) == 2)
+        assert (first.connections, second.connections) == (1, 1)
+        assert clock_of(publisher).s == StillClock().s
+
+
+async def test_broker_that_answers_nothing_is_left_for_the_next() -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: len(ear.of(Connected)) == 1)
+            clock_of(publisher).s += 20.0
+            publisher.reconnect(0.5)
+            await until(lambda: len(ear.of(Connected)) == 2)
+        assert (first.connections, second.connections) == (1, 1)
+
+
+async def test_good_connection_that_is_lost_begins_again_with_the_preferred_broker() -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        await first.stop()
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: second.connections == 1 and publisher.status.online)
+            await first.start()
+            clock_of(publisher).s += 3600.0
+            second.cut()
+            await until(lambda: first.connections == 1 and publisher.status.online)
+        assert second.connections == 1
 
 
 async def test_refused_connection_is_told_with_its_reason() -> None:
@@ -142,9 +214,9 @@ async def test_will_carries_the_number_of_its_connection() -> None:
         )
         async with publishing(publisher, ear):
             for connection in (1, 2):
-                await until(lambda n=connection: len(ear.of(Connected)) == n)  # type: ignore[misc]
+                await until(lambda n=connection: len(ear.of(Connected)) >= n)  # type: ignore[misc]
                 broker.cut()
-            await until(lambda: len(ear.of(Connected)) == 3)
+            await until(lambda: len(ear.of(Connected)) >= 3)
     assert wills == [b"1", b"2"], "a connection that ends in order leaves no will"
 
 
@@ -161,8 +233,37 @@ async def test_credentials_are_asked_for_at_each_connection() -> None:
     ):
         await until(lambda: ear.of(Connected) != [])
         broker.cut()
-        await until(lambda: len(ear.of(Connected)) == 2)
+        await until(lambda: len(ear.of(Connected)) >= 2)
     assert len(asked) == 2
+
+
+async def test_a_key_that_is_not_there_yet_is_told_and_tried_again(tmp_path: Path) -> None:
+    def missing() -> Path:
+        raise ConfigError("credential broker-key: CREDENTIALS_DIRECTORY is not set")
+
+    ear = Ear()
+    tls = TlsFiles(certificate=tmp_path / "client.pem", key=missing)
+    settings = MqttSettings(["mqtts://127.0.0.1:9"], "gw", tls=tls)
+    async with publishing(MqttPublisher(settings, StillClock()), ear):
+        await until(lambda: len(ear.of(Lost)) >= 2)
+    lost = ear.of(Lost)[0]
+    assert isinstance(lost, Lost)
+    assert "broker-key" in lost.text
+
+
+@pytest.mark.parametrize("after_turns", [0, 1, 2, 5, 20, 200])
+async def test_a_connection_given_up_at_any_moment_leaves_no_open_socket(
+    after_turns: int,
+) -> None:
+    async with broker_with() as broker:
+        task = asyncio.create_task(publisher_for(broker).run(Ear()))
+        for _ in range(after_turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await until(lambda: not any(t.name == "mqtt connect" for t in threading.enumerate()))
+        gc.collect()  # a socket that nobody closed is a ResourceWarning, and that an error
 
 
 async def test_messages_of_subscribed_topics_are_told() -> None:

@@ -10,8 +10,9 @@ from gateway.continuity import Continuity
 from gateway.dialects import wire
 from gateway.journal import Damage
 from gateway.model import Cause, Lane
-from tests.delivery.plant import RUN, START_NS, MemoryJournal, StillClock, block, until
+from tests.delivery.plant import RUN, START_NS, MemoryJournal, StillClock, block
 from tests.delivery.site import DIALECT, Platform, broker_with, delivering
+from tests.patience import until
 
 
 def sick_journal(devices: int = 1, count: int = 5) -> MemoryJournal:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
 import time
 from pathlib import Path
 
 from tests.faults.child import ANSWER_S, Child, StageError, module
+from tests.loopback import free_port, mosquitto, opens
 
-MOSQUITTO = "/usr/sbin/mosquitto"
+_MISSING = "mosquitto"
 _CONFIGURATION = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -43,9 +42,11 @@ class Mosquitto:
         Raises:
             StageError: It did not open its port.
         """
-        self._child = Child([program(), "-c", str(self._file)], self._errors, talks=False)
+        self._child = Child(
+            [mosquitto() or _MISSING, "-c", str(self._file)], self._errors, talks=False
+        )
         deadline = time.monotonic() + ANSWER_S
-        while not _opens(self.port):
+        while not opens(self.port):
             if time.monotonic() > deadline or not self._child.running:
                 raise StageError(f"mosquitto: {self._child.tail()}")
             time.sleep(0.02)
@@ -74,25 +75,3 @@ class Loopback:
     def close(self) -> None:
         """End it."""
         self._child.close()
-
-
-def is_installed() -> bool:
-    """Whether this machine has mosquitto."""
-    return Path(program()).exists()
-
-
-def program() -> str:
-    """Where mosquitto is installed; it is not in everyone's PATH."""
-    return shutil.which("mosquitto") or MOSQUITTO
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _opens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -17,12 +17,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require_program
-from tests.faults.acts import DOWN, FAULTS, Fault, quiet
-from tests.faults.brokers import Mosquitto, is_installed
+from tests.faults.acts import quiet
+from tests.faults.brokers import Mosquitto
+from tests.faults.catalogue import FAULTS
 from tests.faults.encoding import Function
+from tests.faults.fault import DOWN, Fault
 from tests.faults.run import Row, perform
 from tests.faults.site import Series, Site
 from tests.faults.stage import Stage
+from tests.loopback import mosquitto
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(900)]
 
@@ -47,7 +50,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Plant:
     for name in ("cc", "pkg-config"):
         require_program(name)
     require_program("libmodbus", found=_pkg_config("--exists").returncode == 0)
-    require_program("mosquitto", found=is_installed())
+    require_program("mosquitto", found=mosquitto() is not None)
     program = tmp_path_factory.mktemp("plant") / "plant"
     flags = _pkg_config("--cflags", "--libs").stdout.split()
     source = Path(__file__).with_name("plant.c")

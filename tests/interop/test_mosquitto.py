@@ -15,14 +15,16 @@ import pytest
 from gateway.lane import Policy
 from gateway.model import Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles
-from gateway.publisher import Connected, Lost, PublisherEvent, Received
+from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
 from tests.conftest import require_program
-from tests.delivery.plant import MemoryJournal, StillClock, block, until
+from tests.delivery.plant import MemoryJournal, StillClock, block
 from tests.delivery.site import DIALECT, Platform, delivering
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.peer
 
 TOPICS = DIALECT.topic("+", "+")
+PROBE = DIALECT.topic("data", "probe")
 CONSENT = Policy(accept_v3_acknowledgements=True)
 
 
@@ -54,7 +56,7 @@ class Mosquitto:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 with suppress(ConnectionRefusedError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -90,9 +92,13 @@ async def listening(
 
     def hear(event: PublisherEvent) -> None:
         if isinstance(event, Received):
-            platform.hear(event.topic, event.payload)
-        else:
-            events.append(event)
+            if event.topic != PROBE:
+                platform.hear(event.topic, event.payload)
+            return
+        events.append(event)
+        if isinstance(event, Connected):
+            # Behind the SUBSCRIBE on the same connection: once answered, both took effect.
+            listener.publish(PROBE, b"", qos=1, retain=False)
 
     tls = more.pop("tls", TlsFiles())
     settings = MqttSettings(
@@ -109,9 +115,8 @@ async def listening(
 
 
 async def subscribed(events: list[PublisherEvent], connections: int = 1) -> None:
-    """Return when the platform is connected; mosquitto handles its SUBSCRIBE at once."""
-    await until(lambda: len([e for e in events if isinstance(e, Connected)]) >= connections)
-    await asyncio.sleep(0.2)  # mosquitto tells nobody else when a SUBSCRIBE took effect
+    """Return when mosquitto has taken note of what the platform subscribes to."""
+    await until(lambda: len([e for e in events if isinstance(e, Acknowledged)]) >= connections)
 
 
 def backlog(count: int) -> MemoryJournal:
@@ -130,10 +135,10 @@ async def test_backlog_arrives_in_order_and_is_settled(tmp_path: Path, version: 
             delivering(
                 journal, broker.url, StillClock(), version=version, policy=CONSENT
             ) as delivery,
-            asyncio.timeout(20),
+            asyncio.timeout(PATIENCE_S),
         ):
             await delivery.drained()
-            await until(lambda: len(platform.seqs("tk102")) == 1500)
+            await until(lambda: len(platform.seqs("tk102")) >= 1500)
     assert platform.seqs("tk101") == platform.seqs("tk102") == list(range(1, 1501))
 
 
@@ -142,9 +147,9 @@ async def test_broker_killed_and_restarted_gets_everything_not_settled(tmp_path:
     async with mosquitto(tmp_path) as broker, listening(platform, broker.url) as events:
         await subscribed(events)
         async with delivering(journal, broker.url, StillClock()) as delivery:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
-            await until(lambda: len(platform.seqs("tk102")) == 50)
+            await until(lambda: len(platform.seqs("tk102")) >= 50)
             broker.kill()
             await until(lambda: not delivery.online)
             for number in range(100):
@@ -154,9 +159,9 @@ async def test_broker_killed_and_restarted_gets_everything_not_settled(tmp_path:
             clock = delivery.lanes[Lane.DATA]._clock
             assert isinstance(clock, StillClock)
             clock.s += 31.0  # the platform may come back after us: 0x10 holds the lane 30 s
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 await delivery.drained()
-                await until(lambda: len(set(platform.seqs("tk102"))) == 100)
+                await until(lambda: len(set(platform.seqs("tk102"))) >= 100)
     assert sorted(set(platform.seqs("tk101"))) == list(range(1, 101))
 
 
@@ -170,7 +175,9 @@ async def test_topic_denied_by_acl_is_refused_and_nothing_is_settled(readable: P
         mosquitto(readable, *lines) as broker,
         delivering(journal, broker.url, clock) as delivery,
     ):
-        await until(lambda: delivery.reasons() == ["data.refused_0x87"])
+        # mosquitto 2.0.11 also ends the connection: the three tries may pass in no time.
+        said = (["data.refused_0x87"], ["data.stopped_0x87"])
+        await until(lambda: delivery.reasons() in said)
     assert journal.settled(Lane.DATA) == 0
 
 
@@ -186,12 +193,11 @@ async def test_one_topic_denied_by_acl_is_named_and_the_others_flow(readable: Pa
     ):
         await subscribed(events)
         async with delivering(journal, broker.url, clock) as delivery:
-            await until(lambda: len(platform.seqs("tk102")) == 50)
-            for _ in range(20):
-                clock.s += 1.1
-                await asyncio.sleep(0.3)
-                if journal.debts[Lane.DATA]:
-                    break
+            await until(lambda: len(platform.seqs("tk102")) >= 50)
+            async with asyncio.timeout(PATIENCE_S):
+                while not journal.debts[Lane.DATA]:
+                    clock.s += 1.1
+                    await asyncio.sleep(0.3)
             assert delivery.reasons() == ["data.denied_0x87.tk101"]
             await until(lambda: journal.settled(Lane.DATA) == journal.committed(Lane.DATA))
     assert platform.seqs("tk101") == []
@@ -265,10 +271,10 @@ async def test_delivery_over_mutual_tls(readable: Path) -> None:
             await subscribed(events)
             async with (
                 delivering(journal, url, StillClock(), tls=files) as delivery,
-                asyncio.timeout(20),
+                asyncio.timeout(PATIENCE_S),
             ):
                 await delivery.drained()
-                await until(lambda: len(platform.seqs("tk102")) == 300)
+                await until(lambda: len(platform.seqs("tk102")) >= 300)
     assert platform.seqs("tk101") == list(range(1, 301))
 
 

@@ -20,7 +20,9 @@ from gateway.loader import from_text
 from gateway.simulation.broker import Broker
 from tests.conftest import require_program
 from tests.contract.test_driver_contract import closed_port
+from tests.delivery.schema import parsed
 from tests.faults.relay import Relay
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.peer
 
@@ -96,7 +98,7 @@ class Platform:
         broker.listen("park/gw/data/#", self._receive)
 
     def _receive(self, topic: str, payload: bytes) -> None:
-        message = wire.parse(topic, payload)
+        message = parsed(topic, payload)
         assert isinstance(message, wire.LaneMessage)
         for record in message.records:
             if record.gap is not UNSET:
@@ -139,7 +141,7 @@ async def gateway(
         yield platform
     finally:
         agent.stop()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await task
         await broker.stop()
         await peer.kill()
@@ -206,9 +208,7 @@ async def test_a_session_cut_without_a_word_is_noticed_and_what_it_cost_is_a_gap
         await caught_up(peer, platform)
         await relay.perform({"do": "hold"})
         await asyncio.sleep(3.0)
-        async with asyncio.timeout(30):
-            while not any(gap.cause == "sub_recreated" for gap in platform.gaps.values()):
-                await asyncio.sleep(0.1)
+        await until(lambda: any(gap.cause == "sub_recreated" for gap in platform.gaps.values()))
         await relay.perform({"do": "cut"})
         await relay.perform({"do": "restore"})
         await caught_up(peer, platform)

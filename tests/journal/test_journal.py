@@ -14,6 +14,7 @@ from gateway.errors import JournalError, JournalFullError
 from gateway.journal import Entry, Journal, Settings
 from gateway.model import Lane
 from tests.journal.rig import SEGMENT, StillClock, close, commit, entries, open_journal, small
+from tests.patience import until
 
 BLOCK = b"x" * 1000
 
@@ -453,9 +454,7 @@ async def test_durable_returns_after_the_commit_and_on_commit_runs_on_the_loop(
 async def test_the_pool_is_reserved_in_the_background(path: Path) -> None:
     journal = open_journal(small(path, size=16 * SEGMENT), Clock())
     journal.start(lambda lane: None)
-    async with asyncio.timeout(10):
-        while journal.stats().reserved_bytes < 16 * SEGMENT:
-            await asyncio.sleep(0.01)
+    await until(lambda: journal.stats().reserved_bytes >= 16 * SEGMENT)
     await journal.close(clean=True)
 
 

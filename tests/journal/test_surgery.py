@@ -171,10 +171,10 @@ def test_records_that_stand_twice_never_hide_what_follows_them(
 ) -> None:
     """Power that goes after a gathering brings the gathered segment back beside its copy."""
     clock, path = StillClock(), tmp_path / "journal"
+    first, kept = path / "data" / "seg-0000000001", b""
     for stream in ("a", "b"):
         journal = open_journal(small(path), clock)
-        first = path / "data" / "seg-0000000001"
-        kept = first.read_bytes() if first.exists() else b""
+        kept = first.read_bytes() if first.exists() else kept
         for n in range(2):
             journal.append(Lane.DATA, stream, b"p" * 1000, time_ns=n, readings=1, covers=True)
         assert commit(journal)

@@ -234,4 +234,32 @@ MUTATIONS = [
         "",
         _UNITS + "test_the_unit_gives_the_agent_what_it_relies_on",
     ),
+    Mutation(
+        "a device that went while the gateway was stopped ends without a word",
+        "gateway/intake.py",
+        "if lane is Lane.DATA and name not in self._devices:",
+        "if False:",
+        _APPLY + "test_a_device_removed_while_the_agent_was_stopped_is_told_once",
+    ),
+    Mutation(
+        "a device that went is told again at each start",
+        "gateway/intake.py",
+        "self._journal.mark(self.covered() | ended)",
+        "self._journal.mark(self.covered())",
+        _APPLY + "test_a_device_removed_while_the_agent_was_stopped_is_told_once",
+    ),
+    Mutation(
+        "a key that needs a restart is refused without its place",
+        "gateway/loader/__init__.py",
+        "report.add(locate(main, where), code",
+        "report.add(locate(main, ()), code",
+        _APPLY + "test_a_key_that_needs_a_restart_is_refused_by_name_and_nothing_is_applied",
+    ),
+    Mutation(
+        "a key of the broker's that is missing hangs the publisher",
+        "gateway/mqtt.py",
+        "        except (BrokerDownError, ConfigError) as caught:",
+        "        except BrokerDownError as caught:",
+        "tests/delivery/test_mqtt.py::test_a_key_that_is_not_there_yet_is_told_and_tried_again",
+    ),
 ]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from msgspec import UNSET
 from structlog.testing import capture_logs
 
 from drivers.modbus.driver import ModbusDriver
@@ -23,54 +21,15 @@ from gateway.last_good import ConfigFiles, copy_of, find
 from gateway.loader import inspect
 from gateway.simulation import packets
 from gateway.simulation.broker import Broker
+from tests import line
 from tests.cli_stage import end, start, tidegate
+from tests.line import Platform
+from tests.patience import until
 
 READ_CONNECT = packets.read_connect
 PUMP = "{name: pump, tags: [{name: flow, address: sine/60, range: [0, 12]}]}"
 FAN = "{name: fan, tags: [{name: speed, address: ramp/60}]}"
 COD = "{name: cod, tags: [{name: cod, address: ramp/60, type: float32}]}"
-
-
-class Platform:
-    """What the broker passed on; an empty payload takes a retained message back."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.lane: list[wire.LaneMessage] = []
-        self.statuses: list[wire.Status] = []
-        self.topics: list[tuple[str, bytes]] = []
-        self._changed = asyncio.Event()
-        broker.listen("park/#", self._receive)
-
-    def _receive(self, topic: str, payload: bytes) -> None:
-        self.topics.append((topic, payload))
-        message = wire.parse(topic, payload) if payload else None
-        if isinstance(message, wire.LaneMessage):
-            self.lane.append(message)
-        if isinstance(message, wire.Status):
-            self.statuses.append(message)
-        self._changed.set()
-
-    def records(self, device: str, lane: str = "data") -> list[wire.Record]:
-        found = [m for m in self.lane if (m.device, m.lane) == (device, lane)]
-        return [record for message in found for record in message.records]
-
-    def gaps(self, device: str) -> list[wire.Gap]:
-        return [r.gap for r in self.records(device) if r.gap is not UNSET]
-
-    def says(self, reason: str) -> bool:
-        """Whether the last status gives a reason that begins so."""
-        return any(r.startswith(reason) for r in self.statuses[-1].reasons)
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        events = [r.event for r in self.records("_gateway", "meta") if r.event is not UNSET]
-        return [event for event in events if event["kind"] == kind]
-
-    async def until(self, fact: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
-            while not fact():
-                self._changed.clear()
-                await self._changed.wait()
 
 
 class Stage(NamedTuple):
@@ -94,17 +53,14 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    broker = Broker()
-    await broker.start()
+def stage(tmp_path: Path, broker: Broker) -> Stage:
     head = (
         "version: 1\ngateway: {id: gw}\ndefaults: {interval: 100ms}\n"
         f"mqtt: {{urls: ['{broker.url}'], root: park}}\n"
         f"journal: {{path: {tmp_path / 'state' / 'journal'}, size: 64MiB, commit: 20ms}}\n"
     )
     (tmp_path / "state").mkdir()
-    yield Stage(tmp_path / "gateway.yaml", Platform(broker), head)
-    await broker.stop()
+    return Stage(tmp_path / "gateway.yaml", Platform(broker), head)
 
 
 @pytest.fixture
@@ -126,19 +82,11 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         yield told
 
 
-@asynccontextmanager
-async def running(stage: Stage) -> AsyncIterator[Agent]:
+def running(stage: Stage) -> AbstractAsyncContextManager[Agent]:
     files = ConfigFiles(stage.file)
     site, problems = files.read()
     assert site is not None, problems
-    agent = Agent(site, Clock(), files)
-    task = asyncio.get_running_loop().create_task(agent.run())
-    try:
-        yield agent
-    finally:
-        agent.stop()
-        async with asyncio.timeout(10):
-            await task
+    return line.running(Agent(site, Clock(), files))
 
 
 def seconds(record: wire.Record) -> float:
@@ -197,6 +145,50 @@ async def test_a_device_that_went_offline_in_an_earlier_run_has_its_schema_taken
     stage.write(PUMP)
     async with running(stage):
         await platform.until(lambda: ("park/gw/schema/fan", b"") in platform.topics)
+
+
+async def test_a_device_removed_while_the_agent_was_stopped_is_told_once(
+    stage: Stage,
+) -> None:
+    platform = stage.platform
+    stage.write(PUMP, FAN)
+    async with running(stage):
+        await platform.until(lambda: len(platform.records("fan")) > 2)
+    last = platform.records("fan")[-1]
+    before = next(m.incarnation for m in platform.lane if m.device == "fan")
+    platform.lane.clear()
+    stage.write(PUMP)
+    for _ in range(3):
+        async with running(stage):
+            seen = len(platform.records("pump"))
+            await platform.until(lambda seen=seen: len(platform.records("pump")) > seen + 2)  # type: ignore[misc]
+    stopped, removed = platform.gaps("fan")
+    assert (stopped.cause, removed.cause) == ("not_running_clean", "config_removed")
+    assert stopped.after == wire.After(before, last.seq)
+    assert (stopped.from_, stopped.count) == (last.time, None)
+    assert stopped.to == removed.from_ == removed.to
+    assert [record.seq for record in platform.records("fan")] == [1, 2]
+
+
+async def test_a_device_that_was_removed_and_comes_back_later_owes_nothing_for_the_time_between(
+    stage: Stage,
+) -> None:
+    platform = stage.platform
+    stage.write(PUMP, FAN)
+    async with running(stage) as agent:
+        await platform.until(lambda: len(platform.records("fan")) > 2)
+        stage.write(PUMP)
+        await stage.applied(agent)
+        await platform.until(lambda: platform.gaps("fan"))
+    last = platform.records("fan")[-1]
+    platform.lane.clear()
+    stage.write(PUMP, FAN)
+    async with running(stage):
+        await platform.until(lambda: len(platform.records("fan")) > 2)
+    first = platform.gaps("fan")[0]
+    assert isinstance(first.after, wire.After)
+    assert (first.cause, first.after.seq) == ("not_running_clean", last.seq)
+    assert first.from_ == first.to
 
 
 async def test_a_changed_device_goes_on_in_its_stream_and_the_change_is_a_gap(
@@ -274,12 +266,18 @@ async def test_a_key_that_needs_a_restart_is_refused_by_name_and_nothing_is_appl
 ) -> None:
     stage.write(PUMP)
     platform = stage.platform
-    async with running(stage) as agent:
-        await platform.until(lambda: platform.records("pump"))
-        stage.write(PUMP, FAN, head=stage.head.replace("root: park", "root: other"))
-        agent.reload()
-        await platform.until(lambda: platform.says("config_needs_restart.mqtt.root"))
+    with capture_logs() as logs:
+        async with running(stage) as agent:
+            await platform.until(lambda: platform.records("pump"))
+            stage.write(PUMP, FAN, head=stage.head.replace("root: park", "root: other"))
+            agent.reload()
+            await platform.until(lambda: platform.says("config_needs_restart.mqtt.root"))
     assert not platform.records("fan")
+    (told,) = [line for line in logs if line["event"] == "configuration mistake"]
+    line, caret = told["excerpt"].splitlines()
+    column = line.index("other") - len("  4 | ") + 1
+    assert told["place"] == f"{stage.file}:4:{column}"
+    assert line[caret.index("^") :].startswith("other")
 
 
 async def test_other_credentials_and_urls_of_the_broker_mean_a_new_connection(
@@ -425,15 +423,13 @@ async def test_a_credential_is_read_at_each_connection_and_one_that_is_missing_s
     stage.write(PUMP, head=stage.head.replace("root: park", secret))
     platform = stage.platform
     async with running(stage) as agent:
-        async with asyncio.timeout(10):
-            while agent.backlog() < 5:
-                await asyncio.sleep(0.05)
+        await until(lambda: agent.backlog() >= 5)
         assert not passwords
         (tmp_path / "mqtt-password").write_text("first\n")
         await platform.until(lambda: platform.records("pump"))
         (tmp_path / "mqtt-password").write_text("second\n")
         platform.broker.cut()
-        await platform.until(lambda: len(passwords) == 2)
+        await platform.until(lambda: len(passwords) >= 2)
     assert passwords == [b"first", b"second"]
     seqs = {record.seq for record in platform.records("pump")}
     assert seqs == set(range(1, max(seqs) + 1))

@@ -22,6 +22,7 @@ from gateway.driver import FAULTS
 from gateway.errors import ConnectError, DeviceError, DeviceSilentError
 from gateway.model import Block, DataType, Scalar, Tag
 from tests.modbus.site import by_name, driver_for, registers, written
+from tests.patience import PATIENCE_S
 
 TYPES: dict[str, Scalar] = {
     "int16": -12345,
@@ -65,12 +66,16 @@ def constant(tag: Tag, at: float) -> Scalar:
     return TYPES[tag.type]
 
 
-async def exchange(server: Server, request: bytes) -> bytes:
+SILENCE_S = 0.05
+"""How long nothing is waited for, where nothing is to come."""
+
+
+async def exchange(server: Server, request: bytes, limit_s: float = PATIENCE_S) -> bytes:
     """The bytes the simulator answers to one frame; empty when it says nothing."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request)
     try:
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(limit_s):
             return await reader.read(300)
     except TimeoutError:
         return b""
@@ -184,7 +189,7 @@ async def test_a_request_that_cuts_through_a_value_gets_its_half() -> None:
 async def test_an_unknown_unit_does_not_answer() -> None:
     link, tags = written({"name": "d", "unit": 1, "tags": registers(2)})
     async with await serve(link, tags, lambda tag, at: 1, Faults()) as server:
-        assert await exchange(server, ask(unit=2)) == b""
+        assert await exchange(server, ask(unit=2), SILENCE_S) == b""
 
 
 @pytest.mark.parametrize(
@@ -209,7 +214,8 @@ async def test_each_fault_does_what_it_says_and_heals(fault: Fault, answer: obje
     link, tags = written({"name": "d", "unit": 1, "tags": registers(3)})
     async with await serve(link, tags, lambda tag, at: 1, faults) as server:
         faults[1] = fault
-        assert admit(ask(), await exchange(server, ask())) == answer
+        limit_s = SILENCE_S if answer is Refusal.SHORT else PATIENCE_S
+        assert admit(ask(), await exchange(server, ask(), limit_s)) == answer
         faults.heal()
         assert admit(ask(), await exchange(server, ask())) == b"\0\1\0\1"
 
@@ -221,7 +227,8 @@ async def test_the_driver_can_stand_up_its_own_devices_and_let_them_fail_by_word
     answers: dict[str | None, object] = {}
     for fault in (*FAULTS, None):
         simulation.fail("d", fault)
-        answers[fault] = admit(ask(), await exchange(simulation, ask()))
+        limit_s = SILENCE_S if fault in ("timeout", "late") else PATIENCE_S
+        answers[fault] = admit(ask(), await exchange(simulation, ask(), limit_s))
     assert simulation.url == f"tcp://127.0.0.1:{simulation.port}"
     await simulation.stop()
     assert answers == {

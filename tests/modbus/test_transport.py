@@ -15,17 +15,18 @@ from gateway.clock import Clock
 from gateway.errors import ConnectError, DeviceSilentError, LinkError
 from gateway.model import Cause, Quality
 from tests.modbus.site import device, truth
+from tests.patience import PATIENCE_S, until
 
 MODBUS = Path(__file__).parents[2] / "drivers" / "modbus"
 
 
-async def connected(port: int, timeout_s: float = 1.0) -> Connection:
+async def connected(port: int, timeout_s: float = PATIENCE_S) -> Connection:
     connection = Connection("127.0.0.1", port, Clock())
     await connection.open(timeout_s)
     return connection
 
 
-def ask(connection: Connection, timeout_s: float = 1.0, offset: int = 5) -> Any:
+def ask(connection: Connection, timeout_s: float = PATIENCE_S, offset: int = 5) -> Any:
     return connection.ask(unit=1, function=3, offset=offset, count=2, timeout_s=timeout_s)
 
 
@@ -35,7 +36,9 @@ async def test_the_last_line_before_the_socket_lets_only_reads_pass(function: in
     async with device(lambda request, _: seen.append(request)) as port:
         connection = await connected(port)
         with pytest.raises(NotAReadError):
-            await connection.ask(unit=1, function=function, offset=0, count=1, timeout_s=1)
+            await connection.ask(
+                unit=1, function=function, offset=0, count=1, timeout_s=PATIENCE_S
+            )
         await connection.close()
     assert seen == []
 
@@ -92,7 +95,7 @@ async def test_an_answer_in_single_bytes_is_whole() -> None:
         await connection.close()
 
 
-async def refused(reply: Any, timeout_s: float = 1.0) -> DeviceSilentError:
+async def refused(reply: Any, timeout_s: float = PATIENCE_S) -> DeviceSilentError:
     """The error of one ask; the connection must be closed afterwards."""
     async with device(reply) as port:
         connection = await connected(port)
@@ -151,9 +154,7 @@ async def test_bytes_that_nobody_asked_for_close_the_connection_and_are_counted(
         wire = connection._wire
         assert wire is not None
         await ask(connection)
-        async with asyncio.timeout(5):
-            while wire.lost is None:
-                await asyncio.sleep(0.001)
+        await until(lambda: wire.lost is not None)
         with pytest.raises(DeviceSilentError) as caught:
             await ask(connection)
     assert caught.value.cause is Cause.LATE_REPLY_DISCARDED
@@ -171,9 +172,7 @@ async def test_a_device_that_hung_up_meanwhile_is_a_lost_link() -> None:
         wire = connection._wire
         assert wire is not None
         await ask(connection)
-        async with asyncio.timeout(5):
-            while wire.lost is None:
-                await asyncio.sleep(0.001)
+        await until(lambda: wire.lost is not None)
         with pytest.raises(LinkError, match="closed by the device"):
             await ask(connection)
 

@@ -30,6 +30,7 @@ from tests.opcua.site import (
     plant,
     spy_acknowledgements,
 )
+from tests.patience import PATIENCE_S
 
 
 async def test_changes_arrive_in_order_with_the_times_of_device_and_server() -> None:
@@ -40,7 +41,7 @@ async def test_changes_arrive_in_order_with_the_times_of_device_and_server() -> 
             await ear.until(lambda: ear.values("a") == [0.0])
             for value in range(1, 6):
                 await server.set("a", float(value))
-            await ear.until(lambda: len(ear.values("a")) == 6)
+            await ear.until(lambda: len(ear.values("a")) >= 6)
     assert ear.values("a") == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     last = ear.batches[-1]
     assert last.source_time_ns is not None
@@ -89,7 +90,7 @@ async def test_a_bad_status_makes_the_value_null_and_says_why() -> None:
         async with listening(driver, blocks, ear):
             await ear.until(lambda: bool(ear.batches))
             await server.set("a", 2.0, status=StatusCodes.BadSensorFailure)
-            await ear.until(lambda: len(ear.batches) == 2)
+            await ear.until(lambda: len(ear.batches) >= 2)
     (reading,) = ear.batches[-1].readings()
     assert (reading.value, reading.quality) == (None, Quality.BAD_SENSOR)
 
@@ -145,7 +146,7 @@ async def test_a_server_that_starts_late_stops_and_comes_back_is_heard_each_time
     running = Link("dcs", [driver], blocks, sink, _Impatient())
     task = asyncio.create_task(running.run())
     for value in (1.0, 2.0, 3.0):
-        async with plant(port, {"a": value}), asyncio.timeout(15):
+        async with plant(port, {"a": value}), asyncio.timeout(PATIENCE_S):
             while not any(value in batch.values for batch in sink.batches):
                 await asyncio.sleep(0.02)
     task.cancel()

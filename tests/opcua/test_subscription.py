@@ -47,13 +47,13 @@ async def test_nothing_is_acknowledged_before_the_disk_has_it() -> None:
     async with subscribed(session, ear):
         for sequence in range(1, 9):
             session.answers.put_nowait(notification(sequence, (1, float(sequence))))
-        await ear.until(lambda: len(ear.batches) == 8)
+        await ear.until(lambda: len(ear.batches) >= 8)
         await turns()
         assert session.acknowledged == []
         ear.disk.set()
         await turns()
         session.answers.put_nowait(notification(9, (1, 9.0)))
-        await ear.until(lambda: len(ear.batches) == 9)
+        await ear.until(lambda: len(ear.batches) >= 9)
         await turns()
         assert session.acknowledged == list(range(1, 10))
 
@@ -64,7 +64,7 @@ async def test_a_keep_alive_is_not_acknowledged_and_says_that_nothing_changed() 
         session.answers.put_nowait(notification(1, (1, 1.0)))
         for _ in range(3):
             session.answers.put_nowait(notification(2))
-        await ear.until(lambda: len(ear.said) == 4)
+        await ear.until(lambda: len(ear.said) >= 4)
         await turns()
         assert [len(batch) for batch in ear.said] == [1, 0, 0, 0]  # type: ignore[arg-type]
         assert session.acknowledged == [1]
@@ -76,7 +76,7 @@ async def test_a_missing_notification_is_asked_for_again_and_comes_in_its_place(
     async with subscribed(session, ear):
         for sequence in (1, 4):
             session.answers.put_nowait(notification(sequence, (1, float(sequence))))
-        await ear.until(lambda: len(ear.batches) == 4)
+        await ear.until(lambda: len(ear.batches) >= 4)
         assert ear.values("a") == [1.0, 2.0, 3.0, 4.0]
 
 
@@ -86,7 +86,7 @@ async def test_a_keep_alive_reveals_a_notification_that_did_not_come() -> None:
     async with subscribed(session, ear):
         session.answers.put_nowait(notification(1, (1, 1.0)))
         session.answers.put_nowait(notification(3))
-        await ear.until(lambda: len(ear.batches) == 2)
+        await ear.until(lambda: len(ear.batches) >= 2)
         assert session.asked_again == [2]
 
 
@@ -106,7 +106,7 @@ async def test_a_refused_node_is_missing_and_the_others_are_heard() -> None:
     session.refused = {"a"}
     async with subscribed(session, ear):
         session.answers.put_nowait(notification(1, (2, 5.0)))
-        await ear.until(lambda: len(ear.batches) == 1)
+        await ear.until(lambda: len(ear.batches) >= 1)
     (missing,) = ear.missing
     assert missing.rows == (0,)
     assert (missing.cause, missing.quality) == (
@@ -150,7 +150,7 @@ async def test_too_many_publish_requests_means_fewer_of_them() -> None:
         for _ in range(2):
             session.answers.put_nowait(FAULTS.BadTooManyPublishRequests())
         session.answers.put_nowait(notification(1, (1, 1.0)))
-        await ear.until(lambda: len(ear.batches) == 1)
+        await ear.until(lambda: len(ear.batches) >= 1)
         assert not task.done()
 
 
