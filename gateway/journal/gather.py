@@ -34,8 +34,8 @@ class LaneFound:
     segments: list[Segment] = field(default_factory=list)
     frames: dict[int, list[Frame]] = field(default_factory=dict)
     """Frames of each unsealed segment, by its number."""
-    has_unreadable: bool = False
-    """An unsealed segment holds bytes of frames that could not be parsed."""
+    unreadable: set[str] = field(default_factory=set)
+    """Incarnations of which an unsealed segment holds frames that could not be parsed."""
     settled: int = 0
     last_number: int = 0
     states: dict[bytes, Row] = field(default_factory=dict)

@@ -102,7 +102,7 @@ def nowhere(settings: Settings, starter: Starter, why: str) -> Ground:
     files = NoFiles(why)
     state, cursor = _slots(files, settings)
     pools = _pools(files, settings)
-    recovery = Recovery(files, settings.path, pools, None, None)
+    recovery = Recovery(files, settings.path, pools, None, None, starter.time_ns)
     recovered = recovery.run()
     origin = Origin(starter.gateway, uuid.uuid4().hex, None, starter.boot, starter.config)
     schemas = Schemas(files, settings.path / "schemas")
@@ -119,7 +119,7 @@ def _begin(settings: Settings, starter: Starter, files: Files, claim: File) -> G
     before = state.read()
     if before is not None:
         _check_ours(settings, before["format"], before["gateway"], starter.gateway)
-    recovery = Recovery(files, path, pools, before, cursor.read())
+    recovery = Recovery(files, path, pools, before, cursor.read(), starter.time_ns)
     recovery.check_formats()
     for folder in _FOLDERS:
         files.make_folder(path / folder)

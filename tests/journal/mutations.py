@@ -113,6 +113,22 @@ MUTATIONS = [
         "::test_records_that_stand_twice_never_hide_what_follows_them",
     ),
     Mutation(
+        "a committed record whose frame was flipped passes for a torn write",
+        "gateway/journal/recovery.py",
+        "if mark.incarnation.hex() in found.unreadable or _should_hold(found, mark):",
+        "if _should_hold(found, mark):",
+        "tests/journal/test_surgery.py"
+        "::test_a_committed_record_whose_frame_was_flipped_is_named_where_a_mark_counted_it",
+    ),
+    Mutation(
+        "a stream whose records were let go ends at its first mark",
+        "gateway/journal/recovery.py",
+        " or known.last_seq < mark.last_seq:",
+        ":",
+        "tests/journal/test_surgery.py"
+        "::test_a_stream_whose_records_were_all_let_go_ends_where_its_last_mark_says",
+    ),
+    Mutation(
         "what no disk holds is not marked",
         "gateway/volatile.py",
         "parts, late, volatile=True)",
