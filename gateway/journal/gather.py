@@ -52,8 +52,8 @@ class LaneFound:
             s.is_tomb and s.header.evicts <= header.origin <= s.number for s in self.segments
         ):
             return False
-        mine = (s.header for s in self.segments if s.header.incarnation == header.incarnation)
-        oldest = [h.oldest for h in mine if not h.evicts][-1]
+        # A later incarnation may have let it go: the newest segment of all knows.
+        oldest = [s.header.oldest for s in self.segments if not s.is_tomb][-1]
         return oldest is not None and oldest <= header.origin
 
 

@@ -129,6 +129,22 @@ MUTATIONS = [
         "::test_a_stream_whose_records_were_all_let_go_ends_where_its_last_mark_says",
     ),
     Mutation(
+        "what a later life let go is missed",
+        "gateway/journal/gather.py",
+        "for s in self.segments if not s.is_tomb][-1]",
+        "for s in self.segments if s.header.incarnation == header.incarnation][-1]",
+        "tests/journal/test_surgery.py"
+        "::test_what_a_later_life_let_go_is_not_missed_when_the_cursor_is_lost",
+    ),
+    Mutation(
+        "a size is accepted that the journal cannot keep to",
+        "gateway/config/whole.py",
+        "Field(ge=32 * 2**20)",
+        "Field(ge=28 * 2**20)",
+        "tests/test_config.py"
+        "::test_every_size_that_is_accepted_holds_all_the_files_of_the_journal",
+    ),
+    Mutation(
         "what no disk holds is not marked",
         "gateway/volatile.py",
         "parts, late, volatile=True)",

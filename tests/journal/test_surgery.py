@@ -277,3 +277,23 @@ def test_a_stream_whose_records_were_all_let_go_ends_where_its_last_mark_says(
     state = journal.recovered.streams[Lane.DATA, "pump"]
     assert (state.seq, state.covered_to_ns) == (3, watched_ns)
     close(journal)
+
+
+def test_what_a_later_life_let_go_is_not_missed_when_the_cursor_is_lost(tmp_path: Path) -> None:
+    clock, path = StillClock(), tmp_path / "journal"
+    close(filled(path, clock))
+    clock.pass_s(1)
+    journal = open_journal(small(path, retain_s=2.0), clock)
+    journal.settle(Lane.DATA, read(journal, Lane.DATA)[100].position)
+    clock.pass_s(3)
+    for n in range(20):
+        journal.append(Lane.DATA, "b", b"p" * 1000, time_ns=n, readings=4, covers=True)
+        assert commit(journal)
+    close(journal)
+    assert not (path / "data" / "seg-0000000001").exists()
+    (path / "cursor").unlink()
+    journal = open_journal(small(path), clock)
+    items = read(journal, Lane.DATA)
+    assert not [item for item in items if isinstance(item, Damage)]
+    assert len(items) > 100
+    close(journal)
