@@ -15,6 +15,7 @@ from gateway.journal.format import (
     Header,
     Kind,
     Row,
+    first_of,
     frame_bytes,
     row_bytes,
 )
@@ -178,7 +179,8 @@ class Gathering:
         if frame.kind not in DELIVERED:
             return
         key = (frame.incarnation, frame.name)
-        due = self._expected.get(key) or (self._origin(segment, key, frame), frame.time_ns)
+        first, first_ns = first_of(frame)
+        due = self._expected.get(key) or (self._origin(segment, key, first), first_ns)
         if frame.seq < due[0]:
             return
         self._expected[key] = (frame.seq + 1, frame.time_ns)
@@ -193,13 +195,13 @@ class Gathering:
         if is_new:
             self._tally.expect(key, due[0])
 
-    def _origin(self, segment: Segment, key: Key, frame: Frame) -> int:
-        """The seq a stream nobody saw before must begin with."""
+    def _origin(self, segment: Segment, key: Key, first: int) -> int:
+        """The seq a stream nobody saw before must begin with, if ``first`` is what there is."""
         header = segment.header
         oldest = (self._kept + self._group)[0].number
         is_native = key[0].hex() == header.incarnation and not header.gathered
         is_whole = oldest <= header.origin or self._found.is_all_there(header)
-        return 1 if is_native and is_whole else frame.seq
+        return 1 if is_native and is_whole else first
 
     def _table_bytes(self) -> int:
         return sum(frame_bytes(b"", draft.payload) for draft in self._table)
