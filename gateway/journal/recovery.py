@@ -302,7 +302,7 @@ class Recovery:
             OSError: The disk cannot be read.
         """
         found = self.lanes[lane]
-        settling = Settling(found.settled, {})
+        settling, seen = Settling(found.settled, {}), set[Key]()
         for segment in found.segments:
             if segment.number < found.settled >> 32:
                 for row in seal_rows(self._files, segment):
@@ -312,17 +312,24 @@ class Recovery:
                     )
             elif segment.number == found.settled >> 32:
                 self._survey(found, segment, settling)
-            if found.is_all_there(segment.header):
-                self._expect_from_one(segment, settling)
+            self._expect_from_one(found, segment, settling, seen)
         return settling
 
-    def _expect_from_one(self, segment: Segment, settling: Settling) -> None:
-        """What stood before ``segment`` in its incarnation and is not there is lost."""
-        began_ns = self._began_ns(segment.header.incarnation)
-        for row in seal_rows(self._files, segment):
-            if row.incarnation.hex() == segment.header.incarnation:
-                due = (1, min(began_ns, row.first_ns))
-                settling.expected.setdefault((row.incarnation, row.name), due)
+    def _expect_from_one(
+        self, found: LaneFound, segment: Segment, settling: Settling, seen: set[Key]
+    ) -> None:
+        """What stood before ``segment`` in its incarnation and is not there is lost.
+
+        seen: streams that stand before it; those of ``segment`` are added.
+        """
+        rows = {(row.incarnation, row.name): row for row in seal_rows(self._files, segment)}
+        if found.is_all_there(segment.header):
+            began_ns = self._began_ns(segment.header.incarnation)
+            for key in rows.keys() - seen:
+                if key[0].hex() == segment.header.incarnation:
+                    due = (1, min(began_ns, rows[key].first_ns))
+                    settling.expected.setdefault(key, due)
+        seen.update(rows)
 
     def _began_ns(self, incarnation: str) -> int:
         """When ``incarnation`` began, or else took its first segment that is still there."""

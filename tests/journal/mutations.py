@@ -99,8 +99,8 @@ MUTATIONS = [
     Mutation(
         "a segment deleted from the head of its incarnation is not missed",
         "gateway/journal/recovery.py",
-        "            if found.is_all_there(segment.header):\n",
-        "            if False:\n",
+        "        if found.is_all_there(segment.header):\n",
+        "        if False:\n",
         "tests/journal/test_surgery.py"
         "::test_a_segment_that_is_gone_is_a_gap_with_its_very_seqs",
     ),
@@ -150,6 +150,13 @@ MUTATIONS = [
         "        first, first_ns = first_of(frame)\n",
         "        first, first_ns = frame.seq, frame.time_ns\n",
         _FAILED + "test_a_gap_that_is_gathered_at_a_start_keeps_its_very_seqs",
+    ),
+    Mutation(
+        "what a gathered segment says of a stream is not heard",
+        "gateway/journal/recovery.py",
+        "        seen.update(rows)\n",
+        "",
+        _TEST + "test_a_gap_begins_with_its_first_reading_also_where_that_was_gathered",
     ),
     Mutation(
         "what no disk holds is not marked",

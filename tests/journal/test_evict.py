@@ -142,6 +142,26 @@ def test_after_a_gap_at_the_limit_of_a_read_the_next_record_follows(
     close(journal)
 
 
+def test_a_gap_begins_with_its_first_reading_also_where_that_was_gathered(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    """The first segment was left by a failed flush; it holds what was taken before it."""
+    journal = open_journal(TINY, clock, disk)
+    first_ns = clock.now_ns()
+    clock.pass_s(9)
+    put(journal, count=3, first_ns=first_ns)
+    journal.append(Lane.DATA, "tk101", BLOCK, time_ns=clock.now_ns(), readings=3, covers=True)
+    disk.failing_syncs = 1
+    assert commit(journal)
+    put(journal, count=20, first_ns=clock.now_ns())
+    for _ in range(2):
+        close(journal)
+        journal = open_journal(TINY, clock, disk)
+    put(journal, "tk102", count=60, first_ns=clock.now_ns())
+    gap = evicted(journal)[0]
+    assert (gap.first_seq, gap.from_ns) == (1, first_ns)
+
+
 def test_the_gap_takes_one_file_however_long_the_broker_is_away(
     disk: FakeDisk, clock: Clock
 ) -> None:
