@@ -159,6 +159,14 @@ MUTATIONS = [
         _TEST + "test_a_gap_begins_with_its_first_reading_also_where_that_was_gathered",
     ),
     Mutation(
+        "a gathered segment claims records it left out",
+        "gateway/journal/gather.py",
+        "                if due <= row.last_seq:",
+        "                if True:",
+        "tests/journal/test_surgery.py"
+        "::test_a_record_that_stood_twice_is_not_missed_where_it_was_left_out",
+    ),
+    Mutation(
         "what no disk holds is not marked",
         "gateway/volatile.py",
         "parts, late, volatile=True)",

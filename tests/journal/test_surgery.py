@@ -297,3 +297,26 @@ def test_what_a_later_life_let_go_is_not_missed_when_the_cursor_is_lost(tmp_path
     assert not [item for item in items if isinstance(item, Damage)]
     assert len(items) > 100
     close(journal)
+
+
+def test_a_record_that_stood_twice_is_not_missed_where_it_was_left_out(tmp_path: Path) -> None:
+    """Its first copy was kept; the gathered segment that left it out does not claim it."""
+    clock, path = StillClock(), tmp_path / "journal"
+    first, kept = path / "data" / "seg-0000000001", b""
+    for stream in ("a", "b", "c"):
+        journal = open_journal(small(path), clock)
+        kept = first.read_bytes() if first.exists() else kept
+        for n in range(2):
+            journal.append(Lane.DATA, stream, b"p", time_ns=n, readings=1, covers=True)
+        assert commit(journal)
+        close(journal)
+    assert not first.exists()
+    first.write_bytes(kept)
+    journal = open_journal(small(path), clock)
+    items = read(journal, Lane.DATA)
+    assert [(i.stream, i.position >> 32) for i in items][1:3] == [("a", 1), ("b", 3)]
+    journal.settle(Lane.DATA, items[2].position)
+    close(journal)
+    journal = open_journal(small(path), clock)
+    assert read(journal, Lane.DATA) == items[3:]
+    close(journal)
