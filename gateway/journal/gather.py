@@ -156,9 +156,9 @@ class Gathering:
             self._take(segment, frame)
         if segment.sealed:
             for row in rows:
+                # What is not due any more stands here, or in an earlier segment.
                 due = self._expected[row.incarnation, row.name][0]
-                if due <= row.last_seq:  # else all of it stands here, or in an earlier segment
-                    self._tally.reach(row._replace(first_seq=max(row.first_seq, due)))
+                self._tally.reach(row._replace(first_seq=max(row.first_seq, due)))
 
     def _frames(self, segment: Segment) -> list[Frame]:
         if segment.number in self._found.frames:

@@ -161,8 +161,8 @@ MUTATIONS = [
     Mutation(
         "a gathered segment claims records it left out",
         "gateway/journal/gather.py",
-        "                if due <= row.last_seq:",
-        "                if True:",
+        "first_seq=max(row.first_seq, due)",
+        "first_seq=row.first_seq",
         "tests/journal/test_surgery.py"
         "::test_a_record_that_stood_twice_is_not_missed_where_it_was_left_out",
     ),
