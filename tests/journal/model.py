@@ -240,7 +240,7 @@ class Machine(RuleBasedStateMachine):
     def the_disk_share_is_kept(self) -> None:
         for lane in Lane:
             share = self.settings().quota(lane) + self.journal._ground.loan.balance(lane)
-            assert self.journal.stats().lanes[lane].segments <= share + 1
+            assert self.journal.stats().lanes[lane].segments <= share
 
     def teardown(self) -> None:
         if hasattr(self, "journal"):

@@ -167,6 +167,13 @@ MUTATIONS = [
         "::test_a_record_that_stood_twice_is_not_missed_where_it_was_left_out",
     ),
     Mutation(
+        "the gap of a full journal takes a file beside its share",
+        "gateway/journal/log.py",
+        "        self._retire()\n        while not self._births_left():",
+        "        self._retire()\n        if not self._births_left():",
+        _TEST + "test_a_full_journal_never_holds_more_files_than_its_share",
+    ),
+    Mutation(
         "what no disk holds is not marked",
         "gateway/volatile.py",
         "parts, late, volatile=True)",

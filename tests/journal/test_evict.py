@@ -162,6 +162,22 @@ def test_a_gap_begins_with_its_first_reading_also_where_that_was_gathered(
     assert (gap.first_seq, gap.from_ns) == (1, first_ns)
 
 
+def test_a_full_journal_never_holds_more_files_than_its_share(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    """Also where gaps are settled, go, and come anew: a gap has no file beside the share."""
+    journal = open_journal(TINY, clock, disk)
+    pool = journal._pools[Lane.DATA]
+    for n in range(300):
+        put(journal, first_ns=n)
+        if n % 60 == 59:
+            journal.settle(Lane.DATA, read(journal, Lane.DATA)[10].position)
+        assert journal.stats().lanes[Lane.DATA].segments <= TINY.quota(Lane.DATA)
+        assert pool.lent + pool.free <= pool.limit
+    assert evicted(journal)
+    close(journal)
+
+
 def test_the_gap_takes_one_file_however_long_the_broker_is_away(
     disk: FakeDisk, clock: Clock
 ) -> None:
