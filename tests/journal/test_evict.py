@@ -174,7 +174,7 @@ def test_a_full_journal_never_holds_more_files_than_its_share(
             journal.settle(Lane.DATA, read(journal, Lane.DATA)[10].position)
         assert journal.stats().lanes[Lane.DATA].segments <= TINY.quota(Lane.DATA)
         assert pool.lent + pool.free <= pool.limit
-    assert evicted(journal)
+    assert journal.stats().lanes[Lane.DATA].evicted_records > 100
     close(journal)
 
 
