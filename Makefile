@@ -36,14 +36,15 @@ check: $(STAMP) ## lint, format and types
 bench: $(STAMP) ## speed and memory, as figures; ARGS="--quick"
 	$(BIN)/python -m tests.bench $(ARGS)
 
-faults: $(STAMP) ## the fault campaign; FAULT=S1 for one
-	$(BIN)/python -m tests.faults.run $(FAULT) $(ARGS)
+faults: $(STAMP) ## the fault campaign and its table; FAULT=S1 for one, FAULT=mix for some
+	$(BIN)/python -m tests.faults.campaign $(FAULT) $(ARGS)
 
 mutants: $(STAMP) ## each guarantee's test must fail when the guarantee is broken
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 soak: $(STAMP) ## the long forms of the campaign and of the acceptance runs
 	SOAK=1 $(BIN)/python -m pytest -m peer --timeout 3600 tests/interop $(ARGS)
+	$(BIN)/python -m tests.faults.campaign
 
 lock: ## pin every dependency anew, with hashes (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from gateway.agent import Agent
 from gateway.dialects import wire
 from gateway.simulation.broker import Broker
+from tests.delivery.schema import parsed
 from tests.patience import PATIENCE_S
 
 
@@ -29,7 +30,7 @@ class Platform:
 
     def _receive(self, topic: str, payload: bytes) -> None:
         self.topics.append((topic, payload))
-        message = wire.parse(topic, payload) if payload else None
+        message = parsed(topic, payload) if payload else None
         if isinstance(message, wire.LaneMessage):
             self.lane.append(message)
         elif message is not None:

@@ -1,32 +1,27 @@
-"""The checked-in JSON Schema, as a validator of messages."""
+"""How messages enter the tests: held against the schema and the table of the wire format."""
 
 from __future__ import annotations
 
 import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from gateway.dialects import wire
-
-SCHEMA_FILE = Path(__file__).parents[2] / "config" / "wire.schema.json"
-
-
-@cache
-def validator(kind: str) -> Draft202012Validator:
-    """A validator of one kind of message."""
-    schema = json.loads(SCHEMA_FILE.read_text())
-    return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
+from tests.wire_form import form_errors
 
 
 def checked(topic: str, payload: bytes) -> Any:
     """The message as plain JSON, valid by schema and by the table of the wire format."""
     message = json.loads(payload, parse_constant=_no_constant)
-    validator(wire.kind_of(topic).__name__).validate(message)
+    errors = form_errors(wire.kind_of(topic).__name__, message)
+    assert not errors, f"{topic}: {errors}"
     wire.parse(topic, payload)
     return message
+
+
+def parsed(topic: str, payload: bytes) -> wire.Message:
+    """The same as a struct."""
+    checked(topic, payload)
+    return wire.parse(topic, payload)
 
 
 def _no_constant(word: str) -> None:

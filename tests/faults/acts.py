@@ -1,4 +1,4 @@
-"""The faults a run can inject, by name: what happens on the stage, and what is expected.
+"""The faults of a running agent that plant, broker, relay and signals can show.
 
 Every act gets a stage whose agent is running and the seconds it may take; afterwards
 the run waits for fresh data, ends the agent in order and asks the checker. So an act
@@ -10,52 +10,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-from tests.faults import storage
 from tests.faults.brokers import Loopback, Mosquitto
-from tests.faults.encoding import Function
+from tests.faults.encoding import value_at
 from tests.faults.plant import HOSTILE
-from tests.faults.site import Series, Site
 from tests.faults.stage import Stage
-
-Act = Callable[[Stage, random.Random, float], None]
-
-SITE = Site()
-WIDE = Site(
-    units=(1, 2, 3, 4, 5),
-    series=(Series("q", Function.INPUT, 20_000, 1000),),
-    interval_s=0.2,
-    journal_mib=24,
-)
-LIARS = Site(units=tuple(range(1, 2 + len(HOSTILE))))
-"""Unit 1 is honest; of the others each can tell one kind of lie."""
-DOWN = frozenset({"not_running_unclean", "not_running_clean", "uncommitted_window"})
-UNANSWERED = frozenset({"device_timeout", "late_reply_discarded", "poll_overrun"})
-REJECTED = UNANSWERED | {"protocol_violation", "device_exception"}
-QUARANTINED = frozenset({"quarantined"})
-CORRUPT = frozenset({"journal_corrupt"})
-REFUSED = UNANSWERED | {"device_refused", "device_exception"}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One row of the table."""
-
-    name: str
-    injected: str
-    act: Act
-    causes: frozenset[str] = frozenset()
-    """Causes a gap of this run may have; any other is a finding."""
-    needs: frozenset[str] = frozenset()
-    """At least one of these must be seen, or the fault was not injected."""
-    site: Site = SITE
-    broker: type[Mosquitto] | type[Loopback] | None = None
-    """None: any."""
-    receive_maximum: int | None = None
-    seconds: float = 8.0
-    """How long the act takes unless told otherwise."""
-    drain_s: float = 30.0
 
 
 def _pieces(seconds: float, rng: random.Random, longest_s: float) -> Iterator[float]:
@@ -213,6 +172,24 @@ def nemesis(stage: Stage, rng: random.Random, seconds: float) -> None:
     stage.heal()
 
 
+def life_without_a_word(stage: Stage, _rng: random.Random, _seconds: float) -> None:
+    """A life in which one unit only lies, to kill -9; then one that ends before any answer."""
+    stage.wait(1.5)
+    stage.terminate()
+    stage.fault("wrong_tid", units=[2])
+    stage.start()
+    stage.until_started()
+    stage.wait(2.0)
+    stage.kill()
+    stage.fault("silent", units=[*stage.site.units])
+    stage.start()
+    stage.until_started()
+    stage.terminate()
+    stage.heal()
+    stage.start()
+    stage.wait(2.0)
+
+
 def _mistreat(stage: Stage, seconds: float, kind: str, **fields: object) -> None:
     stage.wait(min(1.5, seconds / 3))
     stage.fault(kind, **fields)
@@ -255,8 +232,14 @@ def refusal_for_good(stage: Stage, _rng: random.Random, seconds: float) -> None:
 
 
 def poison(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    """One reading to come of d2, known by its value: no gap and no heads can hold that."""
     broker = _loopback(stage)
-    broker.command(do="poison", marker='"seq":25,')
+    stage.wait(2.0)
+    spot = stage.site.devices["d2"]["w0000"]
+    records = stage.evidence().data("d2")
+    tick = max(int(r.good()["w0000"]) for r in records if "w0000" in r.good()) >> 16
+    values = [value_at(*spot[:3], tick + ahead) for ahead in range(8, 12)]
+    broker.command(do="poison", markers=[f'"w0000":{value},' for value in values])
     stage.wait(seconds)
 
 
@@ -276,58 +259,3 @@ def mosquitto_restarts(stage: Stage, _rng: random.Random, seconds: float) -> Non
     stage.wait(max(1.0, seconds - 2.0))
     stage.broker.start()
     stage.facts.healed_ns.append(time.monotonic_ns())
-
-
-FAULTS = {
-    fault.name: fault
-    for fault in (
-        Fault("quiet", "nothing", quiet),
-        Fault("S1", "kill -9 at random moments, online", kill_online, DOWN, DOWN),
-        Fault("S3", "kill -9 offline and while catching up", kill_offline, DOWN, DOWN),
-        Fault("M1", "the broker is away", broker_away),
-        Fault("flaps", "the broker comes and goes", broker_flaps),
-        Fault("M2", "half-open connection to the broker", broker_half_open, seconds=12),
-        Fault("sigterm_in_outage", "SIGTERM while the broker is away", terminate_in_outage,
-              DOWN, frozenset({"not_running_clean"})),
-        Fault("kill_in_outage", "kill -9 while the broker is away", kill_in_outage, DOWN, DOWN),
-        Fault("restart", "mosquitto is restarted in order", mosquitto_restarts,
-              broker=Mosquitto),
-        Fault("M3", "PUBACKs lost, late, twice, foreign, out of order", bad_acknowledgements,
-              broker=Loopback, seconds=15, drain_s=60),
-        Fault("M4", "Receive Maximum 2 with a backlog", small_window, broker=Loopback,
-              receive_maximum=2),
-        Fault("M5", "temporary refusals of one topic", refusals, broker=Loopback, seconds=6,
-              drain_s=60),
-        Fault("M5q", "one topic is refused for its own sake", refusal_for_good, QUARANTINED,
-              QUARANTINED, broker=Loopback, seconds=6, drain_s=60),
-        Fault("M10", "a record on which the broker disconnects", poison, QUARANTINED,
-              QUARANTINED, broker=Loopback, seconds=5, drain_s=90),
-        Fault("S2", "kill -9 at a system call", storage.kill_at_calls, DOWN, DOWN, seconds=10),
-        Fault("S7", "a bit flips in an unsettled record", storage.flipped_bits,
-              DOWN | CORRUPT, CORRUPT, seconds=4),
-        Fault("S8", "a segment with unsettled records is deleted", storage.deleted_segment,
-              DOWN | CORRUPT, CORRUPT, seconds=4),
-        Fault("S10", "the broker is away for longer than the journal can hold",
-              storage.full_pool, frozenset({"journal_evicted", "poll_overrun"}),
-              frozenset({"journal_evicted"}), WIDE, seconds=100, drain_s=120),
-        Fault("S12", "fdatasync fails once", storage.sync_fails_once, DOWN),
-        Fault("S12x", "fdatasync fails for ever", storage.sync_fails_for_ever,
-              DOWN | {"storage_failed"}),
-        Fault("S13", "writes fail with ENOSPC", storage.write_fails, DOWN),
-        Fault("S15", "fdatasync takes 0.7 s", storage.slow_disk, DOWN),
-        Fault("P1", "one unit of three is silent", silent_unit, UNANSWERED, UNANSWERED),
-        Fault("P2", "replies after the timeout with transaction id 0", late_reply, REJECTED,
-              REJECTED),
-        Fault("P4", "a liar of each kind beside one honest unit (P4, P5, P8)", hostile_answers,
-              REJECTED, REJECTED, LIARS),
-        Fault("P6", "one address is refused", refused_address, REFUSED, REFUSED),
-        Fault("P6x", "exceptions 4, 6, 11 of one unit", exceptions, REFUSED, REFUSED),
-        Fault("P9", "the plant closes its port", plant_away, UNANSWERED, UNANSWERED),
-        Fault("P10", "one unit answers slowly", slow_plant, UNANSWERED),
-        Fault("frozen", "values stand still", frozen_values),
-        Fault("L12", "kills, cuts and lies in random order", nemesis, DOWN | REJECTED,
-              seconds=40, drain_s=60),
-        Fault("T4", "the agent is paused", paused, UNANSWERED, UNANSWERED),
-    )
-}  # fmt: skip
-"""By name; the letters are those of the fault list, where it has one."""

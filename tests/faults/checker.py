@@ -5,30 +5,28 @@ format is taken from its code: `evidence` reads the messages as wire.md states t
 
     truth      I1 (from the wire) · I3 · I4 · I7
     coverage   I2 · I8 · I9
+    annunciation  all of the alarm lane
     here       I1 (from journal and heads) · I5 · I6 · I10 · I11 · the form of messages
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
+from tests.faults.annunciation import check_alarms
 from tests.faults.coverage import check_coverage, check_fresh, check_gaps
 from tests.faults.evidence import LANES, Evidence, Record, Stream, Violation
 from tests.faults.facts import Facts, Sample
 from tests.faults.site import Site
 from tests.faults.truth import check_truth
 from tests.faults.wirelog import What, Wire
+from tests.wire_form import form_errors
 
-SCHEMA = Path(__file__).parents[2] / "config" / "wire.schema.json"
 _NOT_RUNNING = ("not_running_clean", "not_running_unclean")
-_SAMPLED = 200
+
+
 DEFINITION = {
     **dict.fromkeys(LANES, "LaneMessage"),
     "status": "Status",
@@ -97,6 +95,7 @@ def judge(
     found += check_heads(evidence)
     found += check_truth(site, wires, evidence, facts)
     found += check_coverage(site, wires, evidence, facts)
+    found += check_alarms(site, wires, evidence, facts)
     found += check_once(evidence)
     found += check_order(evidence)
     found += check_chain(evidence)
@@ -110,32 +109,18 @@ def judge(
         "replies": sum(wire.what is What.REPLY for wire in wires),
         "readings": evidence.readings,
         "records": sum(map(len, evidence.records.values())),
+        "alarms": sum(len(records) for _, records in evidence.of_lane("alarm")),
         "duplicates": evidence.duplicates,
         "incarnations": len({stream.incarnation for stream in evidence.records}),
     }
     return Verdict(found, counts)
 
 
-def check_schema(evidence: Evidence, schema: Path = SCHEMA) -> Iterator[Violation]:
-    """Messages have the published form; a sample of each kind, long ones cut short."""
-    document = json.loads(schema.read_text())
-    kinds: dict[str, list[dict[str, Any]]] = {}
+def check_schema(evidence: Evidence) -> Iterator[Violation]:
+    """Every message has the published form."""
     for kind, content in evidence.messages:
-        kinds.setdefault(kind, []).append(content)
-    for kind, contents in kinds.items():
-        definition = f"#/$defs/{DEFINITION[kind]}"
-        validator = Draft202012Validator({**document, "oneOf": [{"$ref": definition}]})
-        for content in contents[:: len(contents) // _SAMPLED + 1]:
-            error = best_match(validator.iter_errors(_cut(content)))
-            if error is not None:
-                yield Violation("wire", f"{kind}: {error.json_path}: {error.message[:300]}")
-
-
-def _cut(content: dict[str, Any]) -> dict[str, Any]:
-    """A message with its first few records only; validating thousands says nothing more."""
-    if "records" not in content:
-        return content
-    return {**content, "records": content["records"][:5]}
+        for error in form_errors(DEFINITION[kind], content):
+            yield Violation("wire", f"{kind}: {error}")
 
 
 def delivered_to(records: dict[int, Record]) -> tuple[int, set[int]]:

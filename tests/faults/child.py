@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,17 @@ class StageError(Exception):
 class Child:
     """One process, the leader of its group; its stderr goes to a file."""
 
-    def __init__(self, argv: Sequence[str], errors: Path, *, talks: bool = True) -> None:
-        """``talks``: it follows `tests.faults.control` over stdin and stdout."""
+    def __init__(
+        self,
+        argv: Sequence[str],
+        errors: Path,
+        *,
+        talks: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """talks: it follows `tests.faults.control` over its pipes; env: added to ours."""
         self._errors = errors
+        self._said_from = errors.stat().st_size if errors.exists() else 0
         self._buffer = b""
         pipe = subprocess.PIPE if talks else subprocess.DEVNULL
         with errors.open("ab") as sink:
@@ -39,6 +47,7 @@ class Child:
                 stdout=pipe if talks else sink,
                 stderr=sink,
                 cwd=ROOT,
+                env={**os.environ, **(env or {})},
                 start_new_session=True,
                 preexec_fn=_die_with_the_stage,
             )
@@ -86,6 +95,13 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
+    def ends_within(self, limit_s: float) -> int | None:
+        """Its exit status if it ends by itself in time; None while it runs on."""
+        try:
+            return self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            return None
+
     def terminate(self, patience_s: float) -> int | None:
         """SIGTERM, then wait; its exit status, or None if it had to be killed."""
         if self.running:
@@ -102,6 +118,10 @@ class Child:
             if pipe is not None:
                 pipe.close()
         self.terminate(3.0)
+
+    def said(self) -> str:
+        """All that this process, and none before it, wrote to stderr."""
+        return self._errors.read_bytes()[self._said_from :].decode(errors="replace")
 
     def tail(self, lines: int = 25) -> str:
         """The end of what it wrote to stderr."""

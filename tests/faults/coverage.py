@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from tests.faults.evidence import Evidence, Violation
 from tests.faults.facts import Facts
 from tests.faults.site import Site
-from tests.faults.truth import Span, closed_gaps
+from tests.faults.truth import UTC_SLACK_NS, Span, closed_gaps
 from tests.faults.wirelog import Wire
 
 HOLE_SLACK_NS = 100_000_000
@@ -23,13 +23,18 @@ ONE_POLL = 1.5
 Times = dict[tuple[str, ...], list[int]]
 
 
-def reading_times(evidence: Evidence, device: str) -> Times:
-    """When readings arrived at the gateway, sorted, by the tags that came together."""
+def reading_times(evidence: Evidence, device: str, facts: Facts) -> Times:
+    """When readings arrived at the gateway, sorted, by the tags that came together.
+
+    By its civil clock, as gaps are, unless that is so far from the reply that it is wrong.
+    """
     times: Times = {}
     for record in evidence.data(device):
         values, mono = record.good(), record.mono_ns
         if values and mono is not None:
-            times.setdefault(tuple(values), []).append(mono[1])
+            told_ns = facts.mono_at(record.time_ns, record.arrived_ns)
+            at_ns = told_ns if abs(told_ns - mono[1]) <= UTC_SLACK_NS else mono[1]
+            times.setdefault(tuple(values), []).append(at_ns)
     for instants in times.values():
         instants.sort()
     return times
@@ -43,7 +48,8 @@ def check_coverage(
     for device, spots in site.devices.items():
         unit = next(iter(spots.values())).unit
         begin_ns = min((w.mono_ns for w in wires if w.unit == unit), default=facts.end_ns)
-        times, gaps = reading_times(evidence, device), closed_gaps(evidence, device, facts)
+        times = reading_times(evidence, device, facts)
+        gaps = closed_gaps(evidence, device, facts)
         seen: dict[tuple[object, ...], str] = {}
         for tag in spots:
             groups = tuple(names for names in times if tag in names)
@@ -74,7 +80,7 @@ def holes(
 def check_gaps(site: Site, evidence: Evidence, facts: Facts) -> Iterator[Violation]:
     """I8: no gap lies over readings of its own tags that were delivered."""
     for device in site.devices:
-        times = reading_times(evidence, device)
+        times = reading_times(evidence, device, facts)
         for gap in closed_gaps(evidence, device, facts):
             if not gap.stands_for:
                 yield from _check_gap(device, gap, times, facts)

@@ -78,6 +78,8 @@ class Evidence:
     status: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Topic kind and content of every message that was JSON."""
+    snapshots: list[Record] = field(default_factory=list)
+    """Alarm records repeated after a reconnect; they are nobody's first arrival."""
     duplicates: int = 0
     """Records that arrived again under a key already held, with the same content."""
     readings: int = 0
@@ -155,8 +157,9 @@ def _take_message(
         raise ValueError(f"prev, first, last are {span}")
     if any(b.first != a.seq + 1 for a, b in pairwise(records)):
         raise ValueError(f"seqs {[r.seq for r in records][:20]} are not consecutive")
-    if all(r.get("alarm", {}).get("snapshot") for r in content["records"]):
-        return  # a repetition after a reconnect: the records come in their own place too
+    if any(r.get("alarm", {}).get("snapshot") for r in content["records"]):
+        evidence.snapshots += records
+        return
     held = evidence.records.setdefault(stream, {})
     for record in records:
         _keep(evidence, held, record)

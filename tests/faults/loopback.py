@@ -1,7 +1,7 @@
 """The broker of gateway/simulation in a process of its own.
 
 Commands: ``{"do": "faults", NAME: VALUE, …}`` sets fields of its `Faults`; ``"cut"``
-resets every connection; ``"poison"`` has a ``marker`` on which it disconnects;
+resets every connection; ``"poison"`` has ``markers`` on which it disconnects;
 ``"well"`` ends all faults.
 """
 
@@ -34,7 +34,7 @@ async def main() -> None:
         if do == "well":
             broker.faults = Faults()
         elif do == "poison":
-            broker.faults.poison = {command["marker"].encode(): MALFORMED}
+            broker.faults.poison = {m.encode(): MALFORMED for m in command["markers"]}
         elif do == "cut":
             broker.cut()
         else:

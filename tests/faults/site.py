@@ -39,6 +39,8 @@ class Series:
     function: Function
     first: int
     count: int
+    high: int | None = None
+    """The limit above which each of its tags raises an alarm; None: it has none."""
 
     @property
     def type(self) -> str:
@@ -56,9 +58,10 @@ class Series:
         step = WIDTH[self.type]
         last = self.first + (self.count - 1) * step
         span = f"{self.first}..{last}" + (f"..{step}" if step > 1 else "")
+        limit = "" if self.high is None else f", alarms: {{high: {self.high}}}"
         return (
             f'{{name: "{self.prefix}{{0000..{self.count - 1:04}}}", '
-            f'address: "{_TABLE[self.function]}/{{{span}}}", type: {self.type}}}'
+            f'address: "{_TABLE[self.function]}/{{{span}}}", type: {self.type}{limit}}}'
         )
 
 
@@ -70,6 +73,11 @@ MIXED = (
     Series("c", Function.COILS, 0, 20),
 )
 """Every table and type in a few requests."""
+ALARMING = (
+    Series("h", Function.HOLDING, 0, 30, high=64_000),
+    Series("q", Function.INPUT, 20_000, 6, high=0),
+)
+"""Alarms that come and go with every poll, and some that stand all the time."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,16 @@ class Site:
     commit_s: float = 0.25
     extra_mqtt: str = ""
     """Further lines of the ``mqtt`` section, two spaces deep."""
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The high limit of each tag that has one; the same in every device."""
+        return {
+            name: series.high
+            for series in self.series
+            if series.high is not None
+            for name, _ in series.spots(0)
+        }
 
     @property
     def devices(self) -> dict[str, dict[str, Spot]]:

@@ -13,16 +13,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from tests.faults import recorder, wirelog
 from tests.faults.brokers import Loopback, Mosquitto
 from tests.faults.checker import Bounds, Key, Verdict, judge
-from tests.faults.child import Child, StageError, module
+from tests.faults.child import ANSWER_S, Child, StageError, module
 from tests.faults.evidence import Evidence, take_apart
-from tests.faults.facts import Facts, Life, Sample
+from tests.faults.facts import Facts, Life, Sample, Step
 from tests.faults.journaldump import accepted_keys
+from tests.faults.peer import Peer, judge_peer
 from tests.faults.site import Site
 
 LIVE_NS = 2_500_000_000
@@ -31,7 +33,7 @@ STOP_S = 5.0
 """How long the agent may take to end after SIGTERM."""
 SAMPLE_S = 0.25
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_STRACE = ("strace", "-D", "-f", "-qq", "-o", "/dev/null")
+_STRACE = ("strace", "-D", "-f", "-qq")
 """-D: the agent stays our child, and strace hangs on from the side."""
 
 
@@ -53,9 +55,12 @@ class Stage:
         *,
         broker: type[Mosquitto] | type[Loopback] = Mosquitto,
         plant: Callable[[Path], Sequence[str]] | None = None,
-        agent: Sequence[str] | None = None,
+        agent: Sequence[str] | Peer | None = None,
     ) -> None:
-        """plant, agent: command lines instead of the usual ones; a plant is told its log."""
+        """plant, agent: command lines instead of the usual ones; a plant is told its log.
+
+        agent: may also be a program that is not tidegate at all.
+        """
         self.site = site
         self.directory = directory
         self.facts = Facts()
@@ -63,19 +68,36 @@ class Stage:
         """What the broker will take at once; None: its own default."""
         self._broker_type = broker
         self._plant = plant or self._usual_plant
-        self._agent_argv = [*(agent or agent_command()), "run", "-c", str(self._file("yaml"))]
+        self._peer = agent if isinstance(agent, Peer) else None
+        command = agent_command() if agent is None or isinstance(agent, Peer) else agent
+        self._agent_argv = [*command, "run", "-c", str(self._file("yaml"))]
         self._agent: Child | None = None
         self._children: list[Child | Mosquitto | Loopback] = []
         self._newest: dict[str, int] = {}
         self._accepted: set[Key] = set()
+        self.agent_env: dict[str, str] = {}
+        self.agent_prefix: list[str] = []
+        """A command that starts the agent, such as ``prlimit --nofile=32``."""
+        self.at_end = ExitStack()
+        """What the fault has to undo once every process has ended."""
 
     def _file(self, name: str) -> Path:
         return self.directory / {"yaml": "gateway.yaml"}.get(name, name)
 
     @property
+    def root(self) -> str:
+        """The topic below which everything is recorded."""
+        return self.site.root if self._peer is None else self._peer.root
+
+    @property
+    def disk(self) -> Path:
+        """The directory on which a file system of its own may be mounted."""
+        return self._file("disk")
+
+    @property
     def journal(self) -> Path:
         """Where the agent keeps its journal."""
-        return self._file("journal")
+        return self.disk / "journal"
 
     def __enter__(self) -> Stage:
         """Start everything but the agent."""
@@ -87,20 +109,25 @@ class Stage:
         return self
 
     def _open(self) -> None:
+        self.disk.mkdir()
         log = self._file("wire.bin")
         self.plant = self._child(self._plant(log), "plant.err")
         plant_port = self.plant.answer()["port"]
         self.broker = self._broker_type(self.directory, self.receive_maximum)
         self._children.append(self.broker)
         self.relay = self._child(module("relay", "--to", self.broker.port), "relay.err")
-        relay_port = self.relay.answer()["port"]
+        self.relay_port = int(self.relay.answer()["port"])
         received = self._file("received.bin")
-        options = ("--port", self.broker.port, "--root", self.site.root, "--log", received)
+        options = ("--port", self.broker.port, "--root", self.root, "--log", received)
         self._child(module("recorder", *options), "recorder.err").answer()
         self._tail = recorder.Tail(received)
-        self._file("yaml").write_text(
-            self.site.yaml(plant_port=plant_port, broker_port=relay_port, journal=self.journal)
+        text = self.site.yaml(
+            plant_port=plant_port, broker_port=self.relay_port, journal=self.journal
         )
+        self._file("yaml").write_text(text)
+        if self._peer is not None:
+            ports = (plant_port, self.relay_port)
+            self._agent_argv = [*self._peer.command(self.directory, self.site, *ports)]
         self.facts.offset_ns = time.time_ns() - time.monotonic_ns()
 
     def _usual_plant(self, log: Path) -> Sequence[str]:
@@ -125,15 +152,57 @@ class Stage:
             self._agent.kill()
         for child in reversed(self._children):
             child.close()
+        self.at_end.close()
 
-    def start(self, inject: str | None = None) -> None:
-        """Start the agent; ``inject``: a fault in its system calls, as strace(1) writes it."""
-        argv = self._agent_argv
+    def start(
+        self, inject: str | None = None, *, trace: tuple[Iterable[str], Path] | None = None
+    ) -> None:
+        """Start the agent.
+
+        inject: a fault in its system calls, as strace(1) writes it; trace: system calls to
+        be logged, with the paths behind their files, and where to.
+        """
+        argv = [*self.agent_prefix, *self._agent_argv]
         if inject is not None:
-            trace = f"trace={inject.partition(':')[0]}"
-            argv = [*_STRACE, "-e", trace, "-e", f"inject={inject}", *argv]
-        self._agent = Child(argv, self._file("agent.err"), talks=False)
+            calls = f"trace={inject.partition(':')[0]}"
+            argv = [*_STRACE, "-o", "/dev/null", "-e", calls, "-e", f"inject={inject}", *argv]
+        elif trace is not None:
+            calls = f"trace={','.join(trace[0])}"
+            argv = [*_STRACE, "-y", "-o", str(trace[1]), "-e", calls, *argv]
+        self._agent = Child(argv, self._file("agent.err"), talks=False, env=self.agent_env)
         self.facts.lives.append(Life(time.monotonic_ns()))
+
+    def refused_start(self, limit_s: float = 20.0) -> tuple[int | None, str]:
+        """Start a second agent over the same files: its exit status and what it said.
+
+        The status is None when it was still running at the end.
+        """
+        second = Child(self._agent_argv, self._file("second.err"), talks=False)
+        status = second.ends_within(limit_s)
+        second.kill()
+        return status, second.tail()
+
+    def offer_to_oom_killer(self) -> None:
+        """Make the agent the first that the kernel kills when its group has no memory left."""
+        Path(f"/proc/{self._running_agent().pid}/oom_score_adj").write_text("1000")
+
+    def freeze(self) -> None:
+        """SIGSTOP: from here on the agent does nothing; `lose_power` ends it."""
+        self.facts.lives[-1].ended_ns = time.monotonic_ns()
+        os.killpg(self._running_agent().pid, signal.SIGSTOP)
+
+    def lose_power(self) -> None:
+        """End a frozen agent; what its files hold now says nothing of what was durable."""
+        self._running_agent().kill()
+        self.facts.lives[-1].killed = True
+
+    def until_started(self) -> None:
+        """Wait until the agent has said that it runs; from then on it ends in order."""
+        deadline = time.monotonic() + ANSWER_S
+        while '"started"' not in self._running_agent().said():
+            if time.monotonic() > deadline:
+                raise StageError("the agent never started")
+            time.sleep(0.02)
 
     def until_dead(self, limit_s: float) -> bool:
         """Wait for the agent to be killed by what was injected; False when it lives on."""
@@ -162,11 +231,14 @@ class Stage:
         life.ended_ns, life.killed = time.monotonic_ns(), True
         self._accepted |= accepted_keys(self.journal)
 
-    def terminate(self) -> None:
-        """SIGTERM the agent; it owes exit 0 within 5 s."""
+    def terminate(self, *, signals: int = 1) -> None:
+        """SIGTERM the agent, so many times; it owes exit 0 within 5 s of the first."""
         agent = self._running_agent()
         life = self.facts.lives[-1]
         life.ended_ns = time.monotonic_ns()
+        for _ in range(signals - 1):
+            os.kill(agent.pid, signal.SIGTERM)
+            time.sleep(0.05)
         status = agent.terminate(STOP_S + 1)
         took_s = (time.monotonic_ns() - life.ended_ns) / 1e9
         if status != 0 or took_s > STOP_S:
@@ -200,6 +272,13 @@ class Stage:
             len(list((process / "fd").iterdir())),
             sum(map(_disk_bytes, self.journal.rglob("*"))),
         )
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Set the agent's civil clock so far ahead of this machine's; see `rigs.own_clock`."""
+        now_ns = time.time_ns() - time.monotonic_ns()
+        self._file("faketime.rc").write_text(f"{ahead_s:+.6f}\n")
+        step = Step(time.monotonic_ns(), now_ns + int(ahead_s * 1e9))
+        self.facts.steps.append(step)
 
     def fault(self, kind: str, **fields: object) -> None:
         """Have the plant misbehave; see `tests.faults.plant`."""
@@ -249,7 +328,7 @@ class Stage:
                     device = record.stream.device
                     newest = max(self._newest.get(device, 0), record.mono_ns[1])
                     self._newest[device] = newest
-        return bool(evidence.messages)
+        return bool(evidence.records or evidence.messages)
 
     def finish(self) -> None:
         """End the agent in order and wait until the platform has heard the last of it."""
@@ -267,11 +346,15 @@ class Stage:
         return self._take_apart(recorder.read(self._file("received.bin")))
 
     def _take_apart(self, arrivals: Iterable[recorder.Arrival]) -> Evidence:
+        if self._peer is not None:
+            return self._peer.take_apart(arrivals, self.facts.offset_ns)
         return take_apart(arrivals, self.site.root, self.site.gateway)
 
     def verdict(self, bounds: Bounds | None = None) -> Verdict:
         """What the checker says of the whole run."""
         wires = wirelog.read(self._file("wire.bin"))
+        if self._peer is not None:
+            return judge_peer(self.site, wires, self.evidence(), self.facts, bounds or Bounds())
         accepted = self._accepted | accepted_keys(self.journal)
         return judge(self.site, wires, self.evidence(), self.facts, accepted, bounds)
 

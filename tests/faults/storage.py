@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,46 @@ def kill_at_calls(stage: Stage, rng: random.Random, seconds: float) -> None:
     stage.wait(1.0)
 
 
+def kill_at_every_call(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    """Kill at the first, second, … occurrence of each call that touches the journal.
+
+    strace counts the calls of each thread, so a run without harm tells first which
+    numbers of which call are about the journal.
+    """
+    deadline = time.monotonic() + seconds
+    stage.kill()
+    points = sorted(_calls_at_the_journal(stage))
+    done = 0
+    for call, number in points:
+        if time.monotonic() > deadline:
+            break
+        stage.start(f"{call}:signal=SIGKILL:when={number}")
+        if not stage.until_dead(3.0):
+            stage.kill()
+        done += 1
+    stage.facts.seen.append(f"{done} of {len(points)} points")
+    stage.start()
+    stage.wait(1.0)
+
+
+def _calls_at_the_journal(stage: Stage) -> set[tuple[str, int]]:
+    """Each call and its number in its thread, from the log of a start and three seconds."""
+    log = stage.directory / "calls.log"
+    stage.start(trace=(KILL_AT, log))
+    stage.wait(3.0)
+    stage.kill()
+    counts: Counter[tuple[str, str]] = Counter()
+    points: set[tuple[str, int]] = set()
+    for line in log.read_text(errors="replace").splitlines():
+        thread, _, rest = line.partition(" ")
+        call = rest.strip().partition("(")[0]
+        if call in KILL_AT:
+            counts[thread, call] += 1
+            if str(stage.journal) in rest:
+                points.add((call, counts[thread, call]))
+    return points
+
+
 def sync_fails_once(stage: Stage, _rng: random.Random, seconds: float) -> None:
     _again_with(stage, "fdatasync:error=EIO:when=12", seconds)
 
@@ -41,6 +83,14 @@ def sync_fails_for_ever(stage: Stage, _rng: random.Random, seconds: float) -> No
 
 def write_fails(stage: Stage, _rng: random.Random, seconds: float) -> None:
     _again_with(stage, "pwrite64:error=ENOSPC:when=40..44", seconds)
+
+
+def write_is_short(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    _again_with(stage, "pwrite64:retval=10:when=40..44", seconds)
+
+
+def stuck_disk(stage: Stage, _rng: random.Random, seconds: float) -> None:
+    _again_with(stage, "fdatasync:delay_enter=30000000:when=12", seconds)
 
 
 def slow_disk(stage: Stage, _rng: random.Random, seconds: float) -> None:

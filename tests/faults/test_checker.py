@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.faults.annunciation import check_snapshots
 from tests.faults.checker import Key
-from tests.faults.evidence import Stream
+from tests.faults.evidence import Stream, take_apart
 from tests.faults.facts import Life
-from tests.faults.story import FIRST, SECOND, ZERO_NS, Story, honest, utc
+from tests.faults.story import FIRST, SECOND, SITE, ZERO_NS, Story, honest, utc
 from tests.faults.wirelog import What, Wire
 
 _MS = 1_000_000
@@ -328,3 +329,61 @@ def test_a_number_that_is_not_json_is_named() -> None:
 
 def test_a_trouble_of_the_run_itself_is_a_violation() -> None:
     assert broken_by(lambda story: story.facts.notes.append("exit status 1")) == ["run"]
+
+
+def test_one_wrong_value_in_the_last_record_of_the_last_message_breaks_the_form() -> None:
+    def nest(story: Story) -> None:
+        last = story.messages[-1]["records"][-1]
+        last["values"]["h0003"] = [last["values"]["h0003"]]
+
+    assert "wire" in broken_by(nest)
+
+
+ALARM: dict[str, Any] = {
+    "id": "a-1", "tag": "h0000", "level": "high", "state": "active", "priority": "medium",
+    "value": 7, "limit": 5, "unit": "", "quality": "good", "raised": utc(1.0),
+    "cleared": None, "snapshot": False,
+}  # fmt: skip
+
+
+def repeated(**changes: object) -> list[str]:
+    """What the checker says of one alarm and of its repetition with ``changes``."""
+    story = Story()
+    record = {"seq": 1, "time": utc(1.0), "clock": "synced", "bound_ms": 3}
+    head = {
+        "incarnation": FIRST, "lane": "alarm", "device": "d1", "prev": 0, "first": 1, "last": 1,
+        "at_s": 1.0,
+    }  # fmt: skip
+    again = {**record, "late": True, "alarm": {**ALARM, "snapshot": True, **changes}}
+    story.messages = [
+        {**head, "records": [again]},
+        {**head, "records": [record | {"alarm": ALARM}]},
+    ]
+    evidence = take_apart(story.arrivals(), SITE.root, SITE.gateway)
+    return [violation.law for violation in check_snapshots(evidence)]
+
+
+def test_a_snapshot_is_the_record_it_repeats_marked_and_late() -> None:
+    assert repeated() == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"value": 8}, {"raised": utc(2.0)}, {"id": "a-2"}, {"priority": "high"}]
+)
+def test_a_snapshot_that_differs_from_its_record_breaks_i4(changes: dict[str, object]) -> None:
+    assert repeated(**changes) == ["I4"]
+
+
+def test_a_snapshot_of_an_alarm_that_is_over_breaks_i4() -> None:
+    assert repeated(state="cleared", cleared=utc(2.0)) == ["I4"]
+
+
+def test_a_snapshot_of_a_record_that_never_came_breaks_i4() -> None:
+    story = Story()
+    body = {"seq": 9, "alarm": {**ALARM, "snapshot": True}}
+    story.messages = [
+        {"incarnation": FIRST, "lane": "alarm", "device": "d1", "prev": 8, "first": 9,
+         "last": 9, "records": [body], "at_s": 1.0}
+    ]  # fmt: skip
+    evidence = take_apart(story.arrivals(), SITE.root, SITE.gateway)
+    assert [violation.law for violation in check_snapshots(evidence)] == ["I4"]

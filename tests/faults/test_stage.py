@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults.acts import FAULTS
 from tests.faults.brokers import Loopback
+from tests.faults.catalogue import FAULTS
 from tests.faults.child import module
+from tests.faults.foreign import FOREIGN
 from tests.faults.run import Row, perform
 
 
@@ -42,3 +43,20 @@ def test_a_gateway_that_settles_before_the_acknowledgement_is_found_out(tmp_path
 
 def test_a_gateway_that_hides_its_gaps_is_found_out(tmp_path: Path) -> None:
     assert "I2" in judged("P1", tmp_path, "--lie", "no_gap").verdict.laws
+
+
+def foreign(name: str, directory: Path) -> Row:
+    """A short run of a program that is nothing like the agent."""
+    site = replace(FAULTS[name].site, timeout_s=0.1)
+    fault = replace(FAULTS[name], site=site, drain_s=10.0, needs=frozenset())
+    return perform(fault, directory, seed=1, seconds=3.0, broker=Loopback, agent=FOREIGN)
+
+
+def test_a_foreign_program_can_be_judged_and_tells_the_truth(tmp_path: Path) -> None:
+    row = foreign("quiet", tmp_path)
+    assert row.passed, row.text()
+    assert row.verdict.counts["readings"] > 300
+
+
+def test_a_foreign_program_without_gaps_hides_that_a_unit_was_silent(tmp_path: Path) -> None:
+    assert "I2" in foreign("P1", tmp_path).verdict.laws

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require_program
-from tests.faults.acts import DOWN, FAULTS, Fault, quiet
+from tests.faults.acts import quiet
 from tests.faults.brokers import Mosquitto
+from tests.faults.catalogue import FAULTS
 from tests.faults.encoding import Function
+from tests.faults.fault import DOWN, Fault
 from tests.faults.run import Row, perform
 from tests.faults.site import Series, Site
 from tests.faults.stage import Stage

@@ -20,6 +20,7 @@ from gateway.loader import from_text
 from gateway.simulation.broker import Broker
 from tests.conftest import require_program
 from tests.contract.test_driver_contract import closed_port
+from tests.delivery.schema import parsed
 from tests.faults.relay import Relay
 from tests.patience import PATIENCE_S, until
 
@@ -97,7 +98,7 @@ class Platform:
         broker.listen("park/gw/data/#", self._receive)
 
     def _receive(self, topic: str, payload: bytes) -> None:
-        message = wire.parse(topic, payload)
+        message = parsed(topic, payload)
         assert isinstance(message, wire.LaneMessage)
         for record in message.records:
             if record.gap is not UNSET:

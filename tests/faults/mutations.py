@@ -1,0 +1,41 @@
+"""Changes to the judge that must not go unnoticed: a blind oracle proves nothing."""
+
+from __future__ import annotations
+
+from tests.delivery.mutations import Mutation
+
+_CHECKER = "tests/faults/test_checker.py::"
+_CAMPAIGN = "tests/faults/test_campaign.py::"
+
+MUTATIONS = [
+    Mutation(
+        "the oracle looks at the form of a few messages only",
+        "tests/faults/checker.py",
+        "    for kind, content in evidence.messages:\n",
+        "    for kind, content in evidence.messages[:5]:\n",
+        f"{_CHECKER}"
+        "test_one_wrong_value_in_the_last_record_of_the_last_message_breaks_the_form",
+    ),
+    Mutation(
+        "the oracle believes every snapshot",
+        "tests/faults/annunciation.py",
+        " and _told(original.raw) != _told(repeated.raw):",
+        " and False:",
+        f"{_CHECKER}test_a_snapshot_that_differs_from_its_record_breaks_i4",
+    ),
+    Mutation(
+        "a fault that was not run counts as survived",
+        "tests/faults/campaign.py",
+        "        if not result.survived:\n",
+        "        if result.failed:\n",
+        f"{_CAMPAIGN}test_a_row_of_which_something_was_not_run_has_not_survived",
+    ),
+    Mutation(
+        "a program without gaps may have holes",
+        "tests/faults/peer.py",
+        "    found += check_coverage(site, wires, evidence, facts)\n",
+        "",
+        "tests/faults/test_stage.py::"
+        "test_a_foreign_program_without_gaps_hides_that_a_unit_was_silent",
+    ),
+]
