@@ -227,6 +227,9 @@ def write_whole(
     frames = b"".join(pack_frame(draft, header.generation) for draft in drafts)
     seal = tally.seal(HEADER_BYTES + len(frames))
     tail = pack_seal(seal, header.generation, pool.segment_bytes)
+    if not frames and 2 * len(tail) <= capacity(pool.segment_bytes):
+        # Of a tomb nothing else can be walked: one bad bit must not take all it names.
+        frames = tail[:-FOOTER_BYTES]
     try:
         file = files.open(source)
         try:
