@@ -1,0 +1,46 @@
+"""Guarantees broken on purpose, which only a real disk or a flipped bit shows."""
+
+from __future__ import annotations
+
+from tests.delivery.mutations import Mutation
+
+_CRASH = "tests/crash/test_crash.py::test_what_was_accepted_survives"
+
+MUTATIONS = [
+    Mutation(
+        "a commit is not flushed",
+        "gateway/journal/files.py",
+        "        os.fdatasync(self._fd)\n",
+        "        pass\n",
+        f"{_CRASH}[ext4]",
+    ),
+    Mutation(
+        "a segment's name is not flushed",
+        "gateway/journal/files.py",
+        "            os.fsync(fd)\n",
+        "            pass\n",
+        f"{_CRASH}[ext4]",
+    ),
+    Mutation(
+        "a commit is not written",
+        "gateway/journal/tail.py",
+        '            self.file.write(b"".join(frames), self.end)\n',
+        "            pass\n",
+        f"{_CRASH}[kills]",
+    ),
+    Mutation(
+        "a tomb has one seal only",
+        "gateway/journal/segment.py",
+        "        frames = tail[:-FOOTER_BYTES]\n",
+        "        pass\n",
+        "tests/journal/test_evict.py::"
+        "test_a_bit_that_flips_in_a_gap_takes_nothing_of_what_it_names",
+    ),
+    Mutation(
+        "the payload of a frame is not checked",
+        "gateway/journal/format.py",
+        "    payload = content if crc32(content) == payload_crc else None\n",
+        "    payload = content\n",
+        f"{_CRASH}[flips]",
+    ),
+]
