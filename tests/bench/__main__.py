@@ -2,6 +2,7 @@
 
     stages    CPU of each stage alone
     disk      the journal's writes
+    device    sectors and flushes of a disk of its own (root)
     line      end to end, 100,000 tags
     memory    1,000 and 10,000 tags
     latency   D of 20 ms, and a plant that takes 10 ms for each answer
@@ -22,13 +23,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import catch_up, disk, line, stages, table
+from tests.bench import catch_up, device, disk, line, stages, table
 from tests.bench.catch_up import CatchUp
 from tests.bench.line import Figures
 from tests.bench.site import PER_BLOCK, WIDTH, Site
+from tests.faults.rigs import absent
 from tests.loopback import mosquitto
 
-SECTIONS = ("stages", "disk", "line", "memory", "latency", "catch-up")
+SECTIONS = ("stages", "disk", "device", "line", "memory", "latency", "catch-up")
 TYPES = tuple(WIDTH)
 _SLOW_CONNECTIONS = 2
 """A unit has 80 blocks a second: with answers of 10 ms one socket would be full."""
@@ -95,6 +97,8 @@ def main() -> None:
         found["stages"] = _stages(plan)
     if "disk" in wanted:
         found["disk"] = _disk(plan)
+    if "device" in wanted:
+        found["device"] = _device(plan)
     runs = _runs(plan, [name for name in SECTIONS if name in wanted])
     found["runs"] = [run.as_dict() for run in runs]
     catch_ups: list[CatchUp] = []
@@ -134,6 +138,15 @@ def _disk(plan: Plan) -> list[dict[str, Any]]:
     found = [asyncio.run(disk.measure(ms, seconds, pace)) for ms, pace in paces]
     table.disk(found)
     return [asdict(writes) for writes in found]
+
+
+def _device(plan: Plan) -> list[dict[str, Any]]:
+    if reason := absent("loop"):
+        table.say(f"Device: not measured: {reason}\n")
+        return []
+    found = [device.measure(block, 20 if plan.quick else 80) for block in (4096, 1024)]
+    table.device(found)
+    return [asdict(each) for each in found]
 
 
 def _runs(plan: Plan, sections: list[str]) -> list[Figures]:

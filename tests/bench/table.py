@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tests.bench.catch_up import CatchUp
+from tests.bench.device import COMMIT_BYTES, PAUSE_S, OnDevice
 from tests.bench.disk import READINGS, Writes
 from tests.bench.line import Figures
 from tests.bench.site import Site
@@ -14,6 +15,8 @@ CPU_US = 2.0
 CORE = 0.25
 """Of one core, at 100,000 readings a second."""
 RESIDENT_MB = {1_000: 60.0, 100_000: 200.0}
+AMPLIFICATION = 1.1
+"""Bytes the device writes for each byte of a frame, at commits of 24 KiB."""
 MARGIN_MS = 50.0
 """Latency p99 beyond D."""
 _RUN = (
@@ -42,6 +45,22 @@ def stages(found: Mapping[str, Mapping[str, float]], per_block: Mapping[str, int
     say(f"{'':20}" + "".join(f"{name:>13}" for name in found))
     for stage in next(iter(found.values())):
         say(f"{stage:20}" + "".join(f"{column[stage]:13.1f}" for column in found.values()))
+    say("")
+
+
+def device(found: Sequence[OnDevice]) -> None:
+    """A row per size of the file system's blocks, against the mark."""
+    say(f"Device: commits of {COMMIT_BYTES >> 10} KiB, one each {PAUSE_S * 1000:.0f} ms, on an")
+    say(
+        "ext4 of their own behind a loop device; written: per byte of a frame, flushes: per commit"
+    )
+    say(f"{'block':>6} {'commits':>8} {'written':>8} {'flushes':>8}")
+    for row in found:
+        met = "met" if row.amplification <= AMPLIFICATION else f"mark {AMPLIFICATION} missed"
+        say(
+            f"{row.block_bytes:>6} {row.commits:>8} {row.amplification:>8.2f}"
+            f" {row.flushes_per_commit:>8.2f}   {met}"
+        )
     say("")
 
 
