@@ -31,7 +31,7 @@ from gateway.alarm_file import AlarmFile
 from gateway.alarms import Limit, LimitRule
 from gateway.clock import Clock
 from gateway.errors import JournalError
-from gateway.journal import Journal
+from gateway.journal import Journal, TornStream
 from gateway.model import Alarm, AlarmState, Batch, Block, Cause, Gap, Lane, Quality
 from gateway.record import Encoder, Record, decode
 
@@ -101,6 +101,9 @@ class Annunciator:
         self._blocks: dict[str, list[Block[Any]]] = {}
         self._seqs: dict[str, int] = {}
         """Device → last seq of its alarm stream, once that has begun."""
+        torn = journal.recovered.torn.items()
+        self._torn = {device: each for (lane, device), each in torn if lane is Lane.ALARM}
+        """Records that were being written when the power went, until a gap says so."""
         self._changes: list[_Change] = []
         """Those of the state file, oldest first."""
         self._ids = itertools.count(1)
@@ -299,14 +302,22 @@ class Annunciator:
 
     def _begin(self, device: str) -> bool:
         """Open the stream with the time the gateway was not running; whether it is open."""
-        if device in self._seqs:
-            return True
-        gap = self._not_running(device)
-        if gap is not None:
-            payload = self._encoder.gap(gap, self._clock.stamp())
-            return self._accepts(device, payload, time_ns=gap.to_ns or 0, covers=False)
-        self._seqs[device] = 0
+        if device not in self._seqs:
+            gap = self._not_running(device)
+            if gap is None:
+                self._seqs[device] = 0
+            elif not self._accepts_gap(device, gap):
+                return False
+        torn = self._torn.get(device)
+        if torn is not None:
+            if not self._accepts_gap(device, _uncommitted(device, torn)):
+                return False
+            del self._torn[device]
         return True
+
+    def _accepts_gap(self, device: str, gap: Gap) -> bool:
+        payload = self._encoder.gap(gap, self._clock.stamp())
+        return self._accepts(device, payload, time_ns=gap.to_ns or 0, covers=False)
 
     def _not_running(self, device: str) -> Gap | None:
         """What stands between the stream and its earlier incarnation, if there was one."""
@@ -377,6 +388,17 @@ class Annunciator:
             self._is_unsaved = True
             return
         self._saved, self._is_unsaved = content, False
+
+
+def _uncommitted(device: str, torn: TornStream) -> Gap:
+    """The gap for records of changes that were not accepted; what stands is told anew."""
+    return Gap(
+        f"g-alarm-torn-{device}",
+        Cause.UNCOMMITTED_WINDOW,
+        torn.from_ns,
+        torn.to_ns,
+        count=torn.readings,
+    )
 
 
 def _withdrawn(alarm: Alarm, now_ns: int) -> Alarm:

@@ -69,6 +69,8 @@ class _Held(NamedTuple):
     made: Made
     told: Damage
     """What a gap in its place would say."""
+    readings: int = 0
+    """That it carries: a gap is short, however many it counts."""
 
 
 class Feed:
@@ -143,7 +145,7 @@ class Feed:
 
     def readings(self, message: Message) -> int:
         """Readings in ``message``."""
-        return sum(self._held[item.position].told.readings or 0 for item in message.items)
+        return sum(self._held[item.position].readings for item in message.items)
 
     def release(self, position: int) -> None:
         """Forget what is settled: everything up to ``position``."""
@@ -210,7 +212,8 @@ class Feed:
         first = body.seqs[0] if isinstance(body, Gap) and body.seqs is not None else seq
         part = self._dialect.record(seq, record)
         told = _told(entry, record, first, seq)
-        self._held[entry.position] = _Held(part, record.made, told)
+        readings = 0 if isinstance(body, Gap) else entry.readings or 0
+        self._held[entry.position] = _Held(part, record.made, told, readings)
         self._held_bytes += len(part)
         size = len(part) + self._dialect.overhead_bytes
         return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)

@@ -8,6 +8,7 @@ never counts: a gateway whose broker, or whose PLC, is off is healthy.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -20,7 +21,7 @@ from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.link import Link
 from gateway.messages import language, text
-from gateway.model import ClockState
+from gateway.model import ClockState, Event
 from gateway.publisher import Publisher
 from gateway.systemd import sd_notify
 
@@ -32,6 +33,8 @@ LATEST_EVERY = 5
 LOOP_LAG_S = 5.0
 WRITER_STALL_S = 120.0
 LINK_TURNS = 3
+_LASTING = re.compile(r"client_id_conflict$|\w+\.(stopped|denied)_0x")
+"""Reasons that waiting does not cure: a person has to know, also when `status` has changed."""
 
 
 class Health:
@@ -58,6 +61,7 @@ class Health:
         self._ticks = 0
         self._status = ""
         self._reasons: list[str] = []
+        self._refusals: set[str] = set()
         self._config_reasons: Sequence[str] = ()
         self._config_text = ""
 
@@ -122,6 +126,7 @@ class Health:
         state, reasons = self.state()
         self._announcer.status(self._delivery, state, reasons)
         self._log_changes(reasons)
+        self._record_refusals(reasons)
         if self._delivery.online and self._ticks % LATEST_EVERY == 0:
             self._announcer.latest(self._delivery, self._publisher)
         self._tell_systemd()
@@ -135,6 +140,13 @@ class Health:
             log.warning("out of order", reasons=new)
         if gone:
             log.info("in order again", reasons=gone)
+
+    def _record_refusals(self, reasons: list[str]) -> None:
+        """An event on the meta lane when the broker begins to refuse for good."""
+        found = {reason for reason in reasons if _LASTING.match(reason)}
+        if found - self._refusals:
+            self._intake.event(Event("refusal", {"reasons": sorted(found)}))
+        self._refusals = found
 
     def _mark(self) -> None:
         try:

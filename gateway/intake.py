@@ -26,6 +26,8 @@ from gateway.rules import ImageRule, SubscribedRule
 
 log = structlog.get_logger()
 
+MOST_READINGS = (1 << 32) - 1
+"""Of one record in the journal."""
 GATEWAY_STREAM = "_gateway"
 """The device name under which records about the gateway itself go out."""
 
@@ -347,7 +349,9 @@ class Intake:
 
     def _write_batch(self, device: _Device, batch: Batch, *, covers: bool) -> None:
         payload = self._encoder.batch(batch, self._clock.stamp())
-        self._append(device.stream, payload, batch.time_ns, readings=len(batch), covers=covers)
+        # A batch that covers nothing says that readings are missing; their gap counts them.
+        readings = len(batch) if covers else 0
+        self._append(device.stream, payload, batch.time_ns, readings=readings, covers=covers)
 
     def _write_gap(self, stream: _Stream, gap: Gap) -> None:
         self.gaps_total += 1
@@ -403,8 +407,9 @@ class Intake:
             stream.lane,
             stream.device,
             self._encoder.gap(gap, stamp),
-            time_ns=stamp.time_ns,
-            readings=0,
+            # Who stands for this record one day has to cover the time before the start too.
+            time_ns=stamp.time_ns if gap.after is None else gap.from_ns,
+            readings=_counted_here(gap),
             covers=False,
         )
 
@@ -424,6 +429,11 @@ class Intake:
 
 def _tag_names(blocks: Iterable[Block[Any]]) -> dict[str, None]:
     return {tag.name: None for block in blocks for tag in block.tags}
+
+
+def _counted_here(gap: Gap) -> int:
+    """Readings that are missing as ``gap`` says; one that is open says it when it closes."""
+    return 0 if gap.to_ns is None else min(gap.count or 0, MOST_READINGS)
 
 
 def _counted(gap: Gap, count: int) -> Gap:

@@ -1,44 +1,35 @@
-"""MQTT over paho: one connection at a time, nothing queued, nothing resent.
+"""MQTT: one connection at a time, nothing queued, nothing resent.
 
-The journal is the session, so paho is used as a dumb pipe: a new client for each
-connection, a clean start, no limit of its own on what is in flight (`window` keeps it),
-and whatever was unacknowledged is forgotten when the connection ends. paho blocks while
-it connects, so that happens in a worker thread; from then on its socket is served by the
-task that runs `MqttPublisher.run`. Callbacks only note what they heard, so an exception
-can neither vanish in paho nor leave a dead connection that looks alive.
-
-The only importer of paho.
+The journal is the session. Here is which broker is next and when; `pipe` is the connection.
+It is served by the task that runs `MqttPublisher.run`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
-
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from typing import Final
 
 from gateway.clock import Clock
 from gateway.errors import BrokerDownError, ConfigError
-from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
+from gateway.pipe import CONNECT_TIMEOUT_S, Credentials, MqttSettings, Pipe, TlsFiles
+from gateway.publisher import Connected, Lost, PublisherEvent
 
-KEEPALIVE_S: Final = 30
-CONNECT_TIMEOUT_S: Final = 10.0
-USER_TIMEOUT_MS: Final = 30_000
-"""Unacknowledged TCP data kill the connection after this long (tcp(7), TCP_USER_TIMEOUT)."""
+__all__ = [
+    "ELSEWHERE",
+    "Credentials",
+    "MqttPublisher",
+    "MqttSettings",
+    "MqttStatus",
+    "TlsFiles",
+    "pause_after",
+]
+
 BACKOFF_S: Final = (1.0, 60.0)
 UNHEARD_BACKOFF_S: Final = (1.0, 10.0)
 """While nobody answers: a broker that is back is found soon enough for fresh data in 30 s."""
@@ -46,72 +37,9 @@ STEADY_S: Final = 10.0
 """A connection that lasted this long was a good one."""
 TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
-_HOUSEKEEPING_S: Final = 1.0
-_NO_LIMIT: Final = 65_535
-_DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
-
-
-class Credentials(NamedTuple):
-    """A user of the broker."""
-
-    username: str
-    password: str | None
-
-
-class _TlsContext(ssl.SSLContext):
-    """Remembers the socket it made: paho forgets to close it when the handshake fails."""
-
-    made: ssl.SSLSocket | None = None
-
-    def wrap_socket(self, *arguments: Any, **settings: Any) -> ssl.SSLSocket:
-        self.made = super().wrap_socket(*arguments, **settings)
-        return self.made
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files; read anew for each connection, so that a renewed certificate is used."""
-
-    ca: Path | None = None
-    """Who may sign the broker's certificate; None: whom the system trusts."""
-    certificate: Path | None = None
-    key: Callable[[], Path] | None = None
-    """Where the key lies now; may raise `ConfigError`."""
-
-    def context(self) -> _TlsContext:
-        """TLS 1.2 or newer, certificate and host name checked.
-
-        Raises:
-            OSError: A file cannot be read, or is no certificate or key.
-            ConfigError: Nobody says where the key lies.
-        """
-        # Of this protocol, certificate and host name are checked by default.
-        context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.ca is None:
-            context.load_default_certs()
-        else:
-            context.load_verify_locations(self.ca)
-        if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key and self.key())
-        return context
-
-
-@dataclass(frozen=True, slots=True)
-class MqttSettings:
-    """How to reach the brokers."""
-
-    urls: Sequence[str]
-    """``mqtt://host:port`` or ``mqtts://host:port``, in order of preference."""
-    client_id: str
-    version: int = 5
-    """5, or 4 for MQTT 3.1.1."""
-    tls: TlsFiles = TlsFiles()
-    keepalive_s: int = KEEPALIVE_S
-    subscriptions: Sequence[str] = ()
-    """Topic filters asked for, QoS 1, on each connection."""
-    max_incoming_bytes: int = 64 * 1024
-    """Largest packet a broker may send us (MQTT 5); it withholds what is longer."""
+ELSEWHERE: Final = frozenset((0x88, 0x89, 0x8B, 0x9C, 0x9D))
+"""DISCONNECT: unavailable, busy, shutting down, use another server, server moved: whoever
+says so is not asked first (MQTT 5, 3.14.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,23 +91,31 @@ class MqttPublisher:
         self._credentials = credentials
         self._will = will
         self._dice = dice
-        self._pipe: _Pipe | None = None
+        self._pipe: Pipe | None = None
         self._tokens = 0
+        self._turn = 0
+        """Of the brokers in order of preference, the next to be tried."""
         self._pause_s = 0.0
+        self._is_dropped = False
+        """We gave the connection up ourselves."""
         self.status = MqttStatus()
 
     async def run(self, tell: Callable[[PublisherEvent], None]) -> None:
-        """Connect, serve, back off, connect again, until cancelled."""
-        attempt = 0
+        """Connect, serve, back off, connect again, until cancelled.
+
+        Each broker is tried before any is tried twice, without a pause in between. A good
+        connection that was lost starts again with the preferred broker.
+        """
         while True:
-            url = self._settings.urls[attempt % len(self._settings.urls)]
+            url = self._settings.urls[self._turn % len(self._settings.urls)]
+            self._turn += 1
+            self._is_dropped = False
             lost = await self._live(url, tell)
-            # A lost connection starts again with the preferred broker.
-            attempt = 0 if self.status.online else attempt + 1
+            if self._was_good(lost):
+                self._turn = 0
             self._note_lost(lost)
             tell(lost)
-            pause = 0.0 if attempt % len(self._settings.urls) else self._pause(lost)
-            await self._clock.sleep_until(self._clock.monotonic() + pause)
+            await self._clock.sleep_until(self._clock.monotonic() + self._pause(lost))
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Hand one message to the socket; the token its `Acknowledged` will carry."""
@@ -190,25 +126,40 @@ class MqttPublisher:
         return self._tokens if sent else None
 
     def change(self, settings: MqttSettings) -> None:
-        """Give the connection up and go on with ``settings``."""
+        """Give the connection up and go on with ``settings``, from the preferred broker on."""
         self._settings = settings
         self.reconnect(0.0)
+        self._turn = 0
 
     def reconnect(self, pause_s: float) -> None:
         """Drop the connection and open a new one not before ``pause_s`` from now."""
-        self._pause_s = pause_s
+        self._pause_s, self._is_dropped = pause_s, True
         if self._pipe is not None:
             self._pipe.give_up("given up: no acknowledgement")
 
     def _pause(self, lost: Lost) -> float:
+        """Seconds until the next attempt: none while another broker has not been tried."""
         wanted, self._pause_s = self._pause_s, 0.0
-        rounds = self.status.failures // len(self._settings.urls)
-        return max(wanted, pause_after(rounds, lost.reason, self._dice()))
+        count = len(self._settings.urls)
+        if self._turn % count and lost.reason != TAKEN_OVER:
+            return 0.0
+        return max(
+            wanted, pause_after(self.status.failures // count, lost.reason, self._dice())
+        )
+
+    def _was_good(self, lost: Lost) -> bool:
+        """Whether the broker whose connection ended is worth trying before the others."""
+        return self._lasted() and not self._is_dropped and lost.reason not in ELSEWHERE
+
+    def _lasted(self) -> bool:
+        """Whether the connection that ends, if there was one, was no short affair."""
+        status = self.status
+        return status.online and self._clock.monotonic() - status.since_s >= STEADY_S
 
     async def _live(self, url: str, tell: Callable[[PublisherEvent], None]) -> Lost:
         """One connection from attempt to end; why it ended."""
         self.status = replace(self.status, url=url, connection=self.status.connection + 1)
-        pipe = _Pipe(self._settings, url)
+        pipe = Pipe(self._settings, url)
         will = None if self._will is None else self._will()
         try:
             await _in_daemon_thread(partial(pipe.connect, self._credentials(), will))
@@ -224,7 +175,7 @@ class MqttPublisher:
             self._pipe = None
             pipe.close()
 
-    async def _serve(self, pipe: _Pipe, tell: Callable[[PublisherEvent], None]) -> Lost:
+    async def _serve(self, pipe: Pipe, tell: Callable[[PublisherEvent], None]) -> Lost:
         pipe.attach()
         deadline = self._clock.monotonic() + CONNECT_TIMEOUT_S
         while True:
@@ -244,13 +195,12 @@ class MqttPublisher:
 
     def _note_lost(self, lost: Lost) -> None:
         """A connection that did not last counts as a failure too, so that back-off grows."""
-        status, now_s = self.status, self._clock.monotonic()
-        lasted = status.online and now_s - status.since_s >= STEADY_S
+        status = self.status
         self.status = replace(
             status,
             online=False,
-            since_s=now_s if status.online else status.since_s,
-            failures=0 if lasted else status.failures + 1,
+            since_s=self._clock.monotonic() if status.online else status.since_s,
+            failures=0 if self._lasted() else status.failures + 1,
             error=lost.text,
         )
 
@@ -281,234 +231,3 @@ async def _in_daemon_thread(call: Callable[[], None]) -> None:
 
     threading.Thread(target=run, name="mqtt connect", daemon=True).start()
     await done
-
-
-class _Pipe:
-    """One paho client, from connect to close; what it hears is a list of events."""
-
-    def __init__(self, settings: MqttSettings, url: str) -> None:
-        self._url = url
-        self._settings = settings
-        self._is_v5 = settings.version == MQTTProtocolVersion.MQTTv5
-        self._client = self._new_client()
-        self._heard: list[PublisherEvent] = []
-        self._tokens: dict[int, int] = {}
-        self._woken = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._socket: Any = None
-        self._tls: _TlsContext | None = None
-        self._housekeeping: asyncio.TimerHandle | None = None
-        self._is_due = False
-        self._ended = False
-        self._is_abandoned = False
-
-    def connect(self, credentials: Credentials | None, will: tuple[str, bytes] | None) -> None:
-        """Resolve, open, shake hands, send CONNECT. Blocks: for a worker thread.
-
-        Raises:
-            BrokerDownError: Nobody answers there, or nobody we trust.
-            ConfigError: Nobody says where the key lies.
-        """
-        client, url, stands = self._client, urlsplit(self._url), False
-        try:
-            if url.scheme == "mqtts":
-                self._tls = self._settings.tls.context()
-                client.tls_set_context(self._tls)
-            if credentials is not None:
-                client.username_pw_set(*credentials)
-            if will is not None:
-                client.will_set(will[0], will[1], qos=1, retain=True)
-            port = url.port or _DEFAULT_PORT[url.scheme]
-            self._dial(url.hostname or "", port)
-            stands = not self._is_abandoned
-        except (OSError, ValueError) as error:
-            raise BrokerDownError(f"{self._url}: {error}").in_words(
-                "broker_down", url=self._url, reason=error
-            ) from error
-        finally:
-            if not stands:
-                self._shut()
-
-    def abandon(self) -> None:
-        """Nobody waits for `connect` any more: close what it opened, or will open."""
-        self._is_abandoned = True
-        self._shut()
-
-    def _shut(self) -> None:
-        made = None if self._tls is None else self._tls.made
-        for opened in (self._client.socket(), made):
-            if opened is not None:
-                opened.close()
-
-    def attach(self) -> None:
-        """Serve the socket from now on in the running loop."""
-        self._socket = self._client.socket()
-        if self._socket is None:
-            self._end(None, "connection closed before CONNACK")
-            return
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-        self._loop.add_reader(self._socket, self._woken.set)
-        self._client.on_socket_register_write = lambda *_: self._woken.set()
-        self._client.on_socket_close = lambda *_: self._detach()
-        self._keep_house()
-
-    async def serve(self) -> list[PublisherEvent]:
-        """Wait for the socket, move bytes both ways, and say what was heard."""
-        await self._woken.wait()
-        self._woken.clear()
-        if not self._ended:
-            self._move()
-        heard, self._heard = self._heard, []
-        return heard
-
-    def publish(
-        self, topic: str, payload: bytes, qos: int, token: int, *, retain: bool
-    ) -> bool:
-        """Queue one packet for the socket; False when the connection has ended."""
-        if self._ended:
-            return False
-        info = self._client.publish(topic, payload, qos, retain)
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._end(None, f"paho: {info.rc.name}")
-            return False
-        self._tokens[info.mid] = token
-        self._woken.set()
-        return True
-
-    def give_up(self, text: str) -> None:
-        """End the connection from our side, without a DISCONNECT: the will is told."""
-        self._end(None, text)
-
-    def close(self) -> None:
-        """Forget everything and close the socket; a healthy connection says DISCONNECT."""
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
-        self._client.drop_out_messages()
-        if not self._ended and self._client.is_connected():
-            self._client.disconnect()
-            self._client.loop_write()
-        self._detach()
-        if self._socket is not None:
-            self._socket.close()
-
-    def _new_client(self) -> Client:
-        settings = self._settings
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=settings.client_id,
-            clean_session=None if self._is_v5 else True,
-            protocol=MQTTProtocolVersion(settings.version),
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(0)
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        client.on_subscribe = lambda *told: self._subscribed(told[3])
-        client.on_message = self._on_message
-        return client
-
-    def _dial(self, host: str, port: int) -> None:
-        keepalive = self._settings.keepalive_s
-        if not self._is_v5:
-            self._client.connect(host, port, keepalive)
-            return
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0
-        properties.MaximumPacketSize = self._settings.max_incoming_bytes
-        self._client.connect(host, port, keepalive, clean_start=True, properties=properties)
-
-    def _move(self) -> None:
-        client = self._client
-        client.loop_read()
-        # TLS may have decrypted more than paho read; no readable socket will say so.
-        while (
-            not self._ended
-            and isinstance(self._socket, ssl.SSLSocket)
-            and self._socket.pending()
-        ):
-            client.loop_read()
-        if client.want_write() and not self._ended:
-            client.loop_write()
-        if self._is_due and not self._ended:
-            self._is_due = False
-            client.loop_misc()
-        if not self._ended:
-            self._watch_writable()
-
-    def _watch_writable(self) -> None:
-        if self._client.want_write():
-            self._loop.add_writer(self._socket, self._woken.set)
-        else:
-            self._loop.remove_writer(self._socket)
-
-    def _keep_house(self) -> None:
-        self._is_due = True
-        self._woken.set()
-        self._housekeeping = self._loop.call_later(_HOUSEKEEPING_S, self._keep_house)
-
-    def _detach(self) -> None:
-        if self._socket is not None and self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
-
-    def _end(self, reason: int | None, text: str, error: Exception | None = None) -> None:
-        if not self._ended:
-            self._ended = True
-            self._heard.append(Lost(reason, f"{self._url}: {text}", error))
-        self._woken.set()
-
-    def _on_connect(
-        self,
-        client: Client,
-        data: object,
-        flags: ConnectFlags,
-        reason: ReasonCode,
-        limits: Properties | None,
-    ) -> None:
-        if reason.is_failure:
-            self._end(reason.value, f"refused: {reason}")
-            return
-        receive_maximum = getattr(limits, "ReceiveMaximum", _NO_LIMIT)
-        largest = getattr(limits, "MaximumPacketSize", None)
-        self._heard.append(Connected(receive_maximum, largest, self._is_v5, self._url))
-        for topic_filter in self._settings.subscriptions:
-            client.subscribe(topic_filter, qos=1)
-
-    def _on_disconnect(
-        self,
-        client: Client,
-        data: object,
-        flags: DisconnectFlags,
-        reason: ReasonCode,
-        limits: Properties | None,
-    ) -> None:
-        told = flags.is_disconnect_packet_from_server
-        self._end(reason.value if told else None, str(reason) if told else "connection lost")
-
-    def _on_publish(
-        self,
-        client: Client,
-        data: object,
-        mid: int,
-        reason: ReasonCode,
-        limits: Properties | None,
-    ) -> None:
-        token = self._tokens.pop(mid, None)
-        if token is not None:
-            self._heard.append(Acknowledged(token, reason.value))
-
-    def _subscribed(self, reasons: Sequence[ReasonCode]) -> None:
-        """End at a refusal: nothing would ever come, and nobody would know why."""
-        for reason in reasons:
-            if reason.is_failure:
-                what = f"subscription refused: {reason}"
-                error = BrokerDownError(what).in_words(
-                    "broker_no_subscription", reason=f"0x{reason.value:02x}"
-                )
-                self._end(reason.value, what, error)
-
-    def _on_message(self, client: Client, data: object, message: MQTTMessage) -> None:
-        self._heard.append(Received(message.topic, bytes(message.payload)))

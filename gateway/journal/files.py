@@ -19,6 +19,9 @@ class File(Protocol):
     def write(self, data: bytes, offset: int) -> None:
         """All of ``data`` at ``offset``."""
 
+    def truncate(self, size: int) -> None:
+        """Keep the first ``size`` bytes."""
+
     def sync(self) -> None:
         """Return once everything written is on the medium (fdatasync)."""
 
@@ -78,6 +81,10 @@ class DiskFile:
             if step == 0:
                 raise OSError(errno.EIO, "the disk takes no more bytes")
             done += step
+
+    def truncate(self, size: int) -> None:
+        """See `File.truncate`."""
+        os.ftruncate(self._fd, size)
 
     def sync(self) -> None:
         """See `File.sync`."""

@@ -14,6 +14,7 @@ from gateway.clock import Clock
 from gateway.errors import JournalError
 from gateway.journal.files import DiskFiles, File, Files
 from gateway.journal.format import COVERS, FORMAT, FULL, Draft, Kind, Row, pack_rows
+from gateway.journal.loan import Loan
 from gateway.journal.log import Log
 from gateway.journal.pool import DISK_FULL, Pool
 from gateway.journal.quarantine import Quarantine
@@ -68,7 +69,7 @@ class Journal:
     def __init__(
         self, settings: Settings, files: Files, clock: Clock, claim: File, state: SlotFile,
         cursor: SlotFile, schemas: Schemas, origin: Origin, recovery: Recovery,
-        recovered: Recovered, pools: Mapping[Lane, Pool],
+        recovered: Recovered, pools: Mapping[Lane, Pool], loan: Loan,
     ) -> None:  # fmt: skip
         self.incarnation = origin.incarnation
         self.recovered = recovered
@@ -83,6 +84,7 @@ class Journal:
         self._schema = 0
         self._origin = origin
         self._pools = pools
+        self._loan = loan
         self._key = bytes.fromhex(origin.incarnation)
         self._covered: dict[StreamKey, Row] = dict(recovery.covered)
         self._logs = {lane: self._log(lane, recovery) for lane in Lane}
@@ -162,13 +164,15 @@ class Journal:
         key = schemas.use(schema)
         schemas.keep(recovery.schemas() | {key})
         schemas.save()
-        for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
+        large, small = pools[Lane.DATA], pools[Lane.ALARM]
+        loan = Loan(settings, large, small, len(recovery.lanes[Lane.ALARM].segments))
+        for pool in (large, small):
             _make_ready(pool)
         mark = {"format": FORMAT, "gateway": gateway, "incarnation": origin.incarnation}
         state.write({**mark, "previous": origin.previous, "clean": False}, sync=True)
         journal = cls(
             settings, files, clock, claim, state, cursor, schemas, origin, recovery, recovered,
-            pools,
+            pools, loan,
         )  # fmt: skip
         journal._schema = key
         return journal
@@ -182,12 +186,13 @@ class Journal:
         preface = self._table if lane is Lane.META else tuple
         return Log(
             self._settings, births, self._clock, self._schemas, found.segments,
-            recovery.settling(lane), self._key, preface,
+            recovery.settling(lane), self._key, preface, self._loan,
         )  # fmt: skip
 
     def start(self, on_commit: Callable[[Lane], None]) -> None:
         """Start the writer threads; ``on_commit(lane)`` runs on this event loop."""
         self._loop = asyncio.get_running_loop()
+        self._loan.wake = self._logs[Lane.DATA].wake
         self._on_commit = on_commit
         for writer in self._writers:
             writer.start()

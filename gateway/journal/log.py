@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.errors import JournalError, JournalFullError
@@ -20,6 +21,7 @@ from gateway.journal.format import (
     Kind,
     frame_bytes,
 )
+from gateway.journal.loan import Loan
 from gateway.journal.pool import DISK_FULL
 from gateway.journal.schemas import Schemas
 from gateway.journal.segment import DELIVERED, Segment, capacity, place
@@ -50,7 +52,7 @@ class Log:
     def __init__(
         self, settings: Settings, births: Births, clock: Clock, schemas: Schemas,
         segments: list[Segment], settling: Settling, incarnation: bytes,
-        preface: Callable[[], Iterable[Draft]],
+        preface: Callable[[], Iterable[Draft]], loan: Loan,
     ) -> None:  # fmt: skip
         self.lane: Lane = births.lane
         self.lock = threading.Lock()
@@ -73,6 +75,7 @@ class Log:
         self._schemas = schemas
         self._incarnation = incarnation
         self._preface = preface
+        self._loan = loan
         self._names: dict[str, bytes] = {}
         self._pending: list[Draft] = []
         self._uncommitted: list[Draft] = []
@@ -182,12 +185,18 @@ class Log:
     def _measure_room(self) -> int:
         """Bytes that can be appended before the disk share is used up; a little too low."""
         spare = self._births_left() + max(self._settled_segments(), len(self._evictable()))
+        spare += self._loan.left if self.lane is Lane.ALARM else 0
         room = spare * self._usable + (self._usable if self._ahead else 0)
         return room + (self._active.room if self._active else 0)
 
     def _births_left(self) -> int:
-        held = len(self.segments) + (self._ahead is not None)
-        return max(0, self._settings.quota(self.lane) - held)
+        return max(0, self._share() - self._held())
+
+    def _share(self) -> int:
+        return self._settings.quota(self.lane) + self._loan.balance(self.lane)
+
+    def _held(self) -> int:
+        return len(self.segments) + (self._ahead is not None)
 
     def _settled_segments(self) -> int:
         """How many of the oldest segments may be recycled; never the newest."""
@@ -214,6 +223,8 @@ class Log:
         first, waiting = self._first_at, self.memory_bytes
         if self.failed is not None:
             return max(0.0, self._retry_at - now)
+        if self._loan.is_wanted and self.lane is Lane.DATA:
+            return 0.0
         if first is None:
             return None
         return 0.0 if waiting >= COMMIT_BYTES else max(0.0, first + self._delay_s - now)
@@ -237,6 +248,7 @@ class Log:
     def _attempt(self) -> str | None:
         """One try; why it failed. The segment that failed is never touched again."""
         try:
+            self._settle_loan()
             self._schemas.save()
             while self._uncommitted:
                 self._write()
@@ -312,7 +324,35 @@ class Log:
         elif victims := self._evictable():
             self._evict(victims[0])
         else:
+            if self.lane is Lane.ALARM:
+                self._loan.ask()
             raise JournalFullError(f"{self.lane}: no segment is left")
+
+    def _settle_loan(self) -> None:
+        """Lend the alarm lane what it asks for; as the alarm lane, give back what is spare."""
+        if self.lane is Lane.DATA and self._loan.is_wanted:
+            self._lend()
+        elif self.lane is Lane.ALARM and self._loan.balance(Lane.ALARM):
+            self._retire()
+            self._loan.repay(self._births_left() - 1)
+
+    def _lend(self) -> None:
+        try:
+            self._loan.grant(self._spare_file())
+        except JournalFullError:
+            self._loan.is_wanted = False  # only the newest data is left, and it stays
+
+    def _spare_file(self) -> Path:
+        """A file of the pool that this lane can do without, lent."""
+        while not self._births_left():
+            self._make_room()
+        while True:
+            try:
+                return self._births.pool.take()
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+            self._make_room()
 
     def _evict(self, victim: Segment) -> None:
         """Put a tomb in the place of ``victim``, durable before its file is used again."""

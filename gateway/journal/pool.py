@@ -75,6 +75,22 @@ class Pool:
             self.lent -= 1
             self._free.append(target)
 
+    def adopt(self, path: Path) -> None:
+        """Take over a file of another pool, cut to size: on a full disk there is no other.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        file = self._files.open(path)
+        try:
+            file.truncate(self.segment_bytes)
+        finally:
+            file.close()
+        target = self._folder / f"{next(self._numbers)}"
+        self._files.rename(path, target)
+        with self._lock:
+            self._free.append(target)
+
     def lost(self) -> None:
         """Forget a file that was lent and will not come back."""
         with self._lock:
@@ -82,8 +98,12 @@ class Pool:
 
     def trim(self) -> None:
         """Remove what is free beyond the limit: files that a failed disk made us forget."""
-        while self._free and self.lent + len(self._free) > self.limit:
-            self._files.remove(self._free.pop())
+        while True:
+            with self._lock:
+                if not self._free or self.lent + len(self._free) <= self.limit:
+                    return
+                path = self._free.pop()
+            self._files.remove(path)
 
     def grow(self) -> bool:
         """Write one more file; False when all there may be stand already."""

@@ -11,7 +11,8 @@ from gateway.model import Cause, Lane
 
 MIB = 1 << 20
 _SMALL_SHARE = {Lane.ALARM: 16, Lane.META: 32}
-_LEAST_SEGMENTS = 4
+LEAST_SEGMENTS = 4
+"""A lane never has a share of less."""
 KEPT_BACK = 1
 """Files of each pool no record is written to: the next tomb needs one when all is full."""
 ENDED = (1 << 63) - 1
@@ -45,10 +46,10 @@ class Settings:
         """Segments ``lane`` may hold; alarms and meta have a share nothing else can take."""
         if lane is not Lane.DATA:
             share = self.size // _SMALL_SHARE[lane] // self.small_segment
-            return max(_LEAST_SEGMENTS, share)
+            return max(LEAST_SEGMENTS, share)
         small = sum(self.quota(other) for other in _SMALL_SHARE) + KEPT_BACK
         room = self.size - small * self.small_segment
-        return max(_LEAST_SEGMENTS, room // self.data_segment - KEPT_BACK)
+        return max(LEAST_SEGMENTS, room // self.data_segment - KEPT_BACK)
 
     def delay_s(self, lane: Lane) -> float:
         """Longest time from the first record in memory to the start of its commit."""

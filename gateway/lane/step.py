@@ -271,4 +271,4 @@ def _pause(event: Answered, tries: int) -> float:
     if event.reason == NO_SUBSCRIBERS:
         return PROBE_S
     first, longest = BACKOFF_S
-    return max(0.1, event.jitter * min(longest, first * 2.0 ** min(tries, 16)))
+    return max(0.1, event.jitter * min(longest, first * 2.0 ** min(tries - 1, 16)))

@@ -46,6 +46,10 @@ class Faults:
     """PUBACKs are gathered and so many at a time are sent in reverse order."""
     poison: dict[bytes, int] = field(default_factory=dict)
     """A payload that contains the key is answered with DISCONNECT and this reason."""
+    spoil: dict[bytes, int] = field(default_factory=dict)
+    """A payload that contains the key is answered with PUBACK and this reason."""
+    hides_limits: bool = False
+    """CONNACK states none of the limits; they hold all the same."""
     silent: bool = False
     """Nothing is answered at all, not even a PINGREQ."""
 
@@ -328,6 +332,8 @@ class _Client(asyncio.Protocol):
             packets.MAXIMUM_PACKET: broker.maximum_packet_bytes,
         }
         stated = {name: value for name, value in limits.items() if value is not None}
+        if broker.faults.hides_limits:
+            stated = {}
         self.send(packets.connack(self.version, 0, session=was_there, limits=stated))
         self._session.resume(self)
 
@@ -345,7 +351,7 @@ class _Client(asyncio.Protocol):
             if marker in message.payload:
                 self.end(reason)
                 return
-        reason = self._refusal(message.topic)
+        reason = self._refusal(message)
         if not reason or self.version != 5:
             reached = 0 if reason else self._pass_on(message)
             reason = reason or (0 if reached else NO_SUBSCRIBERS)
@@ -357,11 +363,12 @@ class _Client(asyncio.Protocol):
             message.topic, message.payload, qos=message.qos, retain=message.retain
         )
 
-    def _refusal(self, topic: str) -> int:
-        for topic_filter, reason in self._broker.faults.refuse.items():
-            if packets.matches(topic_filter, topic):
+    def _refusal(self, message: Publication) -> int:
+        faults = self._broker.faults
+        for topic_filter, reason in faults.refuse.items():
+            if packets.matches(topic_filter, message.topic):
                 return reason
-        return 0
+        return next((code for mark, code in faults.spoil.items() if mark in message.payload), 0)
 
     def _acknowledge(self, packet_id: int, reason: int) -> None:
         faults = self._broker.faults

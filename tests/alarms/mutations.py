@@ -157,4 +157,12 @@ MUTATIONS = [
         "tests/delivery/test_deliver.py::"
         "test_repeats_go_ahead_of_the_alarm_lane_even_with_one_slot",
     ),
+    Mutation(
+        "alarm records that the power tore are passed over in silence",
+        _ANNUNCIATOR,
+        "        if torn is not None:\n",
+        "        if False:\n",
+        _TOLD
+        + "test_records_that_the_power_tore_are_a_gap_behind_the_time_nothing_was_watched",
+    ),
 ]

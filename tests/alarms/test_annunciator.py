@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from gateway.alarm_file import AlarmFile
 from gateway.alarms import Limit
 from gateway.annunciator import Annunciator
 from gateway.errors import JournalError
-from gateway.journal import Entry
+from gateway.journal import Entry, TornStream
 from gateway.model import Alarm, AlarmLevel, Batch, Block, Gap, Lane, Tag
 from gateway.record import Encoder, decode, encode_schema, layout_of
 from tests.journal.fake_disk import SECTOR, FakeDisk, PowerCutError
@@ -28,10 +29,15 @@ LIMITS = {("d", tag.name): (Limit(AlarmLevel.HIGH, 10.0),) for tag in BLOCK.tags
 class Gateway:
     """A journal and an annunciator on one disk, run by hand."""
 
-    def __init__(self, disk: FakeDisk, clock: StillClock) -> None:
+    def __init__(
+        self, disk: FakeDisk, clock: StillClock, torn: TornStream | None = None
+    ) -> None:
         self.clock = clock
         layouts = [layout_of(BLOCK)]
         self.journal = open_journal(small(), clock, disk, encode_schema(layouts))
+        if torn is not None:
+            found = replace(self.journal.recovered, torn={(Lane.ALARM, "d"): torn})
+            self.journal.recovered = found
         encoder = Encoder(BOOT, [BLOCK], layouts)
         self.alarms = Annunciator(self.journal, encoder, clock, AlarmFile(disk, ROOT))
         self.alarms.start([BLOCK], LIMITS)
@@ -245,6 +251,24 @@ def test_the_first_record_of_an_incarnation_is_the_time_nothing_was_watched() ->
     assert isinstance(gap, Gap)
     assert (last.seq, gap.cause.value) == (1, "not_running_unclean")
     assert gap.after == (first.journal.incarnation, 1)
+
+
+def test_records_that_the_power_tore_are_a_gap_behind_the_time_nothing_was_watched() -> None:
+    disk, clock = FakeDisk(), StillClock()
+    first = Gateway(disk, clock)
+    first.read(15.0, 5.0)
+    first.flush()
+    first.commit()
+    torn = TornStream(2, 3, 1002, 1003, 0)
+    second = Gateway(disk, clock, torn)
+    second.read(15.0, 5.0)
+    second.flush()
+    second.commit()
+    bodies = [decode(each.payload, ()).body for each in entries(second.journal, Lane.ALARM)]
+    causes = [body.cause.value for body in bodies if isinstance(body, Gap)]
+    assert causes == ["not_running_unclean", "uncommitted_window"]
+    assert isinstance(bodies[-1], Gap)
+    assert (bodies[-1].from_ns, bodies[-1].to_ns) == (1002, 1003)
 
 
 def test_only_committed_alarms_are_repeated() -> None:

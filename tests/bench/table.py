@@ -51,9 +51,7 @@ def stages(found: Mapping[str, Mapping[str, float]], per_block: Mapping[str, int
 def device(found: Sequence[OnDevice]) -> None:
     """A row per size of the file system's blocks, against the mark."""
     say(f"Device: commits of {COMMIT_BYTES >> 10} KiB, one each {PAUSE_S * 1000:.0f} ms, on an")
-    say(
-        "ext4 of their own behind a loop device; written: per byte of a frame, flushes: per commit"
-    )
+    say("ext4 of their own; written: per byte of a frame, flushes: per commit")
     say(f"{'block':>6} {'commits':>8} {'written':>8} {'flushes':>8}")
     for row in found:
         met = "met" if row.amplification <= AMPLIFICATION else f"mark {AMPLIFICATION} missed"

@@ -18,11 +18,12 @@ class Mutation(NamedTuple):
 _LANE = "gateway/lane/step.py"
 _SUSPICION = "gateway/lane/suspicion.py"
 _WINDOW = "gateway/window.py"
-_MQTT = "gateway/mqtt.py"
+_MQTT, _PIPE = "gateway/mqtt.py", "gateway/pipe.py"
 _JSON = "gateway/dialects/json.py"
 _FEED = "gateway/feed.py"
 _ANY = "tests/delivery/test_lane.py::TestAnyBroker"
 _TEST_LANE = "tests/delivery/test_lane.py::"
+_TEST_TABLE = "tests/delivery/test_refusal_table.py::"
 _TEST_REFUSALS = "tests/delivery/test_refusals.py::"
 _TEST_JSON = "tests/delivery/test_json.py::"
 
@@ -158,7 +159,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the reason of a PUBACK is thrown away",
-        _MQTT,
+        _PIPE,
         "Acknowledged(token, reason.value)",
         "Acknowledged(token, 0)",
         "tests/delivery/test_mqtt.py::test_refusal_is_told_with_the_brokers_reason",
@@ -179,7 +180,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the broker's certificate is not checked",
-        _MQTT,
+        _PIPE,
         "        context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
         "        context.check_hostname = False\n        context.verify_mode = ssl.CERT_NONE\n",
         "tests/interop/test_mosquitto.py::test_broker_that_is_not_the_one_we_trust_is_refused",
@@ -259,5 +260,80 @@ MUTATIONS = [
         "    unacknowledged += [item.position for item in state.owing]\n",
         "",
         _TEST_LANE + "test_nothing_settles_before_it_is_durable_that_its_gap_is_owed",
+    ),
+    Mutation(
+        "a temporary refusal is repeated in a tight loop",
+        _LANE,
+        "    return max(0.1, event.jitter * min(longest, first * 2.0 ** min(tries - 1, 16)))",
+        "    return 0.0 * first * longest",
+        _TEST_TABLE + "test_a_temporary_refusal_is_tried_again_in_order_from_1_to_60_s",
+    ),
+    Mutation(
+        "a receive maximum that was exceeded teaches nothing",
+        _WINDOW,
+        "            self.halvings += 1\n",
+        "            pass\n",
+        _TEST_TABLE + "test_a_receive_maximum_exceeded_is_counted_and_halves_the_window",
+    ),
+    Mutation(
+        "a broker that sends us away is asked at once, for ever",
+        _MQTT,
+        "            failures=0 if self._lasted() else status.failures + 1,\n",
+        "            failures=0,\n",
+        _TEST_TABLE + "test_a_broker_that_sends_us_away_is_left_alone_for_longer_and_longer",
+    ),
+    Mutation(
+        "a broker that sends us elsewhere is asked again before the next one",
+        _MQTT,
+        " and lost.reason not in ELSEWHERE",
+        "",
+        "tests/delivery/test_mqtt.py::"
+        "test_broker_that_names_another_is_left_for_the_next_without_a_pause",
+    ),
+    Mutation(
+        "a broker that answers nothing is asked again before the next one",
+        _MQTT,
+        "self._pause_s, self._is_dropped = pause_s, True",
+        "self._pause_s, self._is_dropped = pause_s, False",
+        "tests/delivery/test_mqtt.py::test_broker_that_answers_nothing_is_left_for_the_next",
+    ),
+    Mutation(
+        "a failover waits for the back-off of the broker before",
+        _MQTT,
+        "        if self._turn % count and",
+        "        if False and",
+        "tests/delivery/test_mqtt.py::"
+        "test_broker_that_lets_us_in_and_drops_us_is_not_asked_before_the_next",
+    ),
+    Mutation(
+        "a lane that is refused for good stays out of the meta lane",
+        "gateway/health.py",
+        "        if found - self._refusals:\n",
+        "        if False:\n",
+        "tests/test_agent.py::test_a_lane_that_is_refused_for_good_is_an_event_on_the_meta_lane",
+    ),
+    Mutation(
+        "a gap costs as many readings of the pace as it counts",
+        _FEED,
+        "        readings = 0 if isinstance(body, Gap) else entry.readings or 0\n",
+        "        readings = entry.readings or 0\n",
+        "tests/delivery/test_pace.py::"
+        "test_a_gap_over_ten_million_readings_holds_up_nothing_behind_it",
+    ),
+    Mutation(
+        "the configured pace of catching up is not reached",
+        "gateway/pace.py",
+        "self._factor * rate)",
+        "rate)",
+        "tests/delivery/test_pace.py::"
+        "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
+    ),
+    Mutation(
+        "a snapshot on which the broker disconnects is sent for ever",
+        "gateway/deliver.py",
+        "        if self._repeat_losses >= lanes.POISON_LOSSES:\n",
+        "        if False:\n",
+        _TEST_REFUSALS
+        + "test_a_snapshot_the_broker_disconnects_on_is_given_up_and_accuses_no_record",
     ),
 ]

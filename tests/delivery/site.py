@@ -66,7 +66,9 @@ async def delivering(
 ) -> AsyncIterator[Delivery]:
     """Delivery that runs until the end of the block."""
     urls = [url] if isinstance(url, str) else url
-    publisher = MqttPublisher(MqttSettings(urls, GATEWAY, version, **settings), clock)
+    publisher = MqttPublisher(
+        MqttSettings(urls, GATEWAY, version, **settings), clock, dice=dice
+    )
     delivery = Delivery(
         journal,
         publisher,

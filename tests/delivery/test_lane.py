@@ -297,7 +297,7 @@ def test_temporary_refusals_back_off_up_to_a_minute() -> None:
         state, _ = step(state, Answered(10, 0x97, now_s, jitter=1.0))
         pauses.append(state.resume_s - now_s)
         now_s = state.resume_s
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_refusals_of_one_window_count_as_one_try() -> None:

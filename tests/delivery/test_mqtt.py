@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles, pause_after
+from gateway.mqtt import (
+    ELSEWHERE,
+    Credentials,
+    MqttPublisher,
+    MqttSettings,
+    TlsFiles,
+    pause_after,
+)
 from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
 from gateway.simulation.broker import Broker
 from tests.delivery.plant import StillClock
@@ -47,6 +54,12 @@ async def publishing(publisher: MqttPublisher, ear: Ear) -> AsyncIterator[None]:
 def publisher_for(*brokers: Broker, version: int = 5, **more: object) -> MqttPublisher:
     settings = MqttSettings([broker.url for broker in brokers], "gw", version)
     return MqttPublisher(settings, StillClock(), **more)  # type: ignore[arg-type]
+
+
+def clock_of(publisher: MqttPublisher) -> StillClock:
+    clock = publisher._clock
+    assert isinstance(clock, StillClock)
+    return clock
 
 
 @pytest.mark.parametrize(("version", "can_refuse"), [(5, True), (4, False)])
@@ -114,6 +127,60 @@ async def test_next_broker_is_tried_when_one_cannot_be_reached() -> None:
             await until(lambda: ear.of(Connected) != [])
     assert [type(event) for event in ear.events] == [Lost, Connected]
     assert ear.events[1] == Connected(65_535, None, True, up.url)
+
+
+@pytest.mark.parametrize("reason", sorted(ELSEWHERE - {0x88}), ids=hex)
+async def test_broker_that_names_another_is_left_for_the_next_without_a_pause(
+    reason: int,
+) -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: first.connections == 1 and publisher.status.online)
+            clock_of(publisher).s += 3600.0
+            before_s = clock_of(publisher).s
+            first.disconnect(reason)
+            await until(lambda: second.connections == 1 and publisher.status.online)
+            assert clock_of(publisher).s == before_s
+
+
+async def test_broker_that_lets_us_in_and_drops_us_is_not_asked_before_the_next() -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: len(ear.of(Connected)) == 1)
+            first.cut()
+            await until(lambda: len(ear.of(Connected)) == 2)
+        assert (first.connections, second.connections) == (1, 1)
+        assert clock_of(publisher).s == StillClock().s
+
+
+async def test_broker_that_answers_nothing_is_left_for_the_next() -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: len(ear.of(Connected)) == 1)
+            clock_of(publisher).s += 20.0
+            publisher.reconnect(0.5)
+            await until(lambda: len(ear.of(Connected)) == 2)
+        assert (first.connections, second.connections) == (1, 1)
+
+
+async def test_good_connection_that_is_lost_begins_again_with_the_preferred_broker() -> None:
+    ear = Ear()
+    async with broker_with() as first, broker_with() as second:
+        await first.stop()
+        publisher = publisher_for(first, second)
+        async with publishing(publisher, ear):
+            await until(lambda: second.connections == 1 and publisher.status.online)
+            await first.start()
+            clock_of(publisher).s += 3600.0
+            second.cut()
+            await until(lambda: first.connections == 1 and publisher.status.online)
+        assert second.connections == 1
 
 
 async def test_refused_connection_is_told_with_its_reason() -> None:

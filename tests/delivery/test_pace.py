@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +68,53 @@ async def test_backlog_waits_for_its_turn_and_alarms_and_live_readings_do_not() 
             if journal.settled(Lane.DATA) == journal.committed(Lane.DATA):
                 break
     assert platform.seqs("tk101") == list(range(1, 41))
+
+
+async def test_a_gap_over_ten_million_readings_holds_up_nothing_behind_it() -> None:
+    journal, platform, clock = MemoryJournal(block("tk101", 4000)), Platform(), StillClock()
+    journal.damage("tk101", 50_000, 10_000_000)
+    for _ in range(10):
+        journal.poll()
+    clock.ns += 60_000_000_000
+    async with (
+        broker_with(platform) as broker,
+        delivering(journal, broker.url, clock, pace=Pace(3), dice=lambda: 0.0) as delivery,
+    ):
+        await until(lambda: delivery.online)
+        for _ in range(100):
+            clock.s += 1.0
+            delivery.committed(Lane.DATA)
+            await asyncio.sleep(0.01)
+            await until(lambda: not delivery.window)
+        assert journal.settled(Lane.DATA) == journal.committed(Lane.DATA)
+    assert platform.seqs("tk101") == list(range(50_000, 50_011))
+
+
+async def test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live() -> None:
+    journal, platform, clock = MemoryJournal(block("tk101", 1)), Platform(), StillClock()
+    for _ in range(20_000):
+        journal.poll()
+    clock.ns += 60_000_000_000
+    pace = Pace(10)
+    pace.live(0, clock.s)
+    clock.s += SAMPLE_S
+    pace.live(int(200 * SAMPLE_S), clock.s)
+    async with (
+        broker_with(platform) as broker,
+        delivering(journal, broker.url, clock, pace=pace, dice=lambda: 0.0) as delivery,
+    ):
+        delivery.allows_backlog = pace.allows  # type: ignore[method-assign]
+        await until(lambda: delivery.online)
+        began_s = clock.s
+
+        def is_done() -> bool:
+            return journal.settled(Lane.DATA) == journal.committed(Lane.DATA)
+
+        def is_spent() -> bool:
+            return pace._filled_s == clock.s and pace._tokens <= 0 and not delivery.window
+
+        while not is_done():
+            clock.s += 0.5
+            delivery.committed(Lane.DATA)
+            await until(lambda: is_done() or is_spent())
+    assert 9 <= clock.s - began_s <= 11, "not what 100 s of live readings make, in 10 s"

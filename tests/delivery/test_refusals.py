@@ -8,8 +8,9 @@ import json
 import pytest
 
 from gateway.deliver import Delivery
-from gateway.lane import FINAL
+from gateway.lane import FINAL, POISON_LOSSES
 from gateway.model import Lane
+from gateway.publisher import Connected
 from tests.delivery.plant import CONFIG, RUN, START_NS, MemoryJournal, StillClock, block
 from tests.delivery.site import DIALECT, Platform, broker_with, delivering
 from tests.patience import until
@@ -144,3 +145,25 @@ async def test_a_record_on_which_the_broker_disconnects_is_found_and_quarantined
     assert gaps(platform, "tk102") == []
     assert sorted(set(platform.seqs("tk101"))) == list(range(1, 101))
     assert len(journal.refused) == 1
+
+
+async def test_a_snapshot_the_broker_disconnects_on_is_given_up_and_accuses_no_record() -> None:
+    journal, platform, clock = backlog(40), Platform(), StillClock()
+    for _ in range(3):
+        journal.poll(0, lane=Lane.ALARM)
+    async with broker_with() as broker:
+        broker.listen(DIALECT.topic("data", "+"), platform.hear)
+        broker.listen(DIALECT.topic("alarm", "+"), lambda topic, payload: None)
+        broker.faults.poison[b"poisonous"] = 0x80
+        async with delivering(journal, broker.url, clock) as delivery:
+
+            def repeat(_: Connected) -> None:
+                for payload in (b"harmless", b"poisonous"):
+                    delivery.repeat(DIALECT.topic("alarm", "tk999"), payload)
+
+            delivery._on_open = repeat
+            async with asyncio.timeout(30):
+                await delivery.drained()
+        assert broker.connections == POISON_LOSSES + 1
+    assert journal.refused == []
+    assert [gaps(platform, device) for device in ("tk101", "tk102")] == [[], []]

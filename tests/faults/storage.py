@@ -48,6 +48,8 @@ def kill_at_every_call(stage: Stage, _rng: random.Random, seconds: float) -> Non
             stage.kill()
         done += 1
     stage.facts.seen.append(f"{done} of {len(points)} points")
+    if done < len(points) or not points:
+        stage.facts.notes.append(f"only {done} of {len(points)} points were reached in time")
     stage.start()
     stage.wait(1.0)
 
@@ -56,6 +58,7 @@ def _calls_at_the_journal(stage: Stage) -> set[tuple[str, int]]:
     """Each call and its number in its thread, from the log of a start and three seconds."""
     log = stage.directory / "calls.log"
     stage.start(trace=(KILL_AT, log))
+    stage.until_started()
     stage.wait(3.0)
     stage.kill()
     counts: Counter[tuple[str, str]] = Counter()

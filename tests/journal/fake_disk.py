@@ -41,6 +41,10 @@ class FakeFile:
         self.node.writes.append((offset, data))
         self.disk.written += len(data)
 
+    def truncate(self, size: int) -> None:
+        self.disk.touch()
+        del self.node.seen[size:]
+
     def sync(self) -> None:
         assert not self.node.failed_sync, "synced again after a failed sync"
         try:

@@ -66,4 +66,48 @@ MUTATIONS = [
         "                raise\n",
         _TEST + "test_a_disk_filled_by_others_is_a_smaller_journal_not_a_failed_one",
     ),
+    Mutation(
+        "alarms beyond their share are refused while there is data to give up",
+        "gateway/journal/log.py",
+        "                self._loan.ask()\n",
+        "                pass\n",
+        _TEST + "test_alarms_beyond_their_share_push_out_the_oldest_data_and_all_are_kept",
+    ),
+    Mutation(
+        "alarms take the last segments of data",
+        "gateway/journal/loan.py",
+        " - LEAST_SEGMENTS",
+        "",
+        _TEST + "test_data_keeps_its_last_segments_and_only_then_are_alarms_refused",
+    ),
+    Mutation(
+        "what was lent to alarms is never given back",
+        "gateway/journal/loan.py",
+        "        while self._taken and spare >= self._ratio:\n",
+        "        while False:\n",
+        _TEST + "test_delivered_alarms_give_their_room_back_to_data",
+    ),
+    Mutation(
+        "what was lent to alarms is forgotten at a restart",
+        "gateway/journal/loan.py",
+        "        while self.left and alarms > ",
+        "        while False and alarms > ",
+        _TEST + "test_borrowed_room_is_known_again_after_a_restart",
+    ),
+    Mutation(
+        "what was missing already is not in the count of what is given up",
+        "gateway/intake.py",
+        "            readings=_counted_here(gap),\n",
+        "            readings=0,\n",
+        "tests/test_intake.py::"
+        "test_readings_that_were_never_taken_count_once_when_their_gap_closes",
+    ),
+    Mutation(
+        "whoever evicts the gap of a start leaves the time before it uncovered",
+        "gateway/intake.py",
+        "stamp.time_ns if gap.after is None else gap.from_ns",
+        "stamp.time_ns",
+        "tests/test_intake.py::"
+        "test_the_gap_of_a_start_lies_where_it_began_so_that_whoever_evicts_it_covers_it",
+    ),
 ]

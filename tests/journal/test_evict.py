@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import random
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.clock import Clock
+from gateway.errors import JournalError, JournalFullError
 from gateway.journal import Damage, Entry, Journal
 from gateway.journal.files import DiskFiles, File
 from gateway.journal.format import FOOTER_BYTES
+from gateway.journal.words import LEAST_SEGMENTS
 from gateway.model import Cause, Lane
 from tests.journal.fake_disk import FakeDisk, PowerCutError
-from tests.journal.rig import StillClock, close, commit, open_journal, read, small
+from tests.journal.rig import SEGMENT, StillClock, close, commit, open_journal, read, small
 
 BLOCK = b"x" * 1000
 TINY = small(size=1)
@@ -251,3 +256,139 @@ def test_without_the_reserve_file_nothing_is_given_up(disk: FakeDisk, clock: Clo
     put(journal, count=200)
     assert journal._pools[Lane.DATA].free >= 1
     close(journal)
+
+
+def fill_with_alarms(journal: Journal, count: int) -> int:
+    """Commit so many alarms, as the writer threads would; how many were taken."""
+    for n in range(count):
+        try:
+            journal.append(Lane.ALARM, "tk101", BLOCK, time_ns=n, readings=0, covers=True)
+        except JournalFullError:
+            return n
+        # Where all is full, each file that data gives up takes a turn of both writers.
+        assert any(commit(journal, Lane.DATA, Lane.ALARM) for _ in range(4))
+    return count
+
+
+def alarm_seqs(journal: Journal) -> list[int]:
+    found = read(journal, Lane.ALARM)
+    return [item.seq for item in found if isinstance(item, Entry)]
+
+
+def test_alarms_beyond_their_share_push_out_the_oldest_data_and_all_are_kept(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, count=400)
+    assert fill_with_alarms(journal, 120) == 120
+    assert alarm_seqs(journal) == list(range(1, 121))
+    assert numbers(journal) == list(range(1, 401))
+    (gap,) = evicted(journal)
+    assert gap.readings == 3 * gap.last_seq
+    stats = journal.stats()
+    assert stats.bytes_used <= stats.size
+    assert stats.reserved_bytes <= stats.size
+    close(journal)
+
+
+def test_data_keeps_its_last_segments_and_only_then_are_alarms_refused(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, count=400)
+    taken = fill_with_alarms(journal, 1000)
+    assert 120 < taken < 300
+    assert alarm_seqs(journal) == list(range(1, taken + 1))
+    assert journal.stats().lanes[Lane.DATA].segments >= LEAST_SEGMENTS - 1
+    assert numbers(journal) == list(range(1, 401))
+    close(journal)
+
+
+def test_delivered_alarms_give_their_room_back_to_data(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, count=400)
+    fill_with_alarms(journal, 120)
+    room = len(read(journal, Lane.DATA))
+    read(journal, Lane.ALARM)
+    journal.settle(Lane.ALARM, journal.committed(Lane.ALARM))
+    put(journal, lane=Lane.ALARM)
+    put(journal, count=400)
+    assert len(read(journal, Lane.DATA)) > room
+    assert journal._loan.balance(Lane.ALARM) == 0
+    close(journal)
+
+
+def test_borrowed_room_is_known_again_after_a_restart(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, count=400)
+    fill_with_alarms(journal, 120)
+    extra = journal._loan.balance(Lane.ALARM)
+    close(journal)
+    again = open_journal(small(), clock, disk)
+    assert extra - 1 <= again._loan.balance(Lane.ALARM) <= extra
+    assert alarm_seqs(again) == list(range(1, 121))
+    assert numbers(again) == list(range(1, 401))
+    assert again.stats().reserved_bytes <= again.stats().size
+    close(again)
+
+
+def test_on_a_disk_filled_by_others_alarms_get_the_files_that_data_gives_up(
+    tmp_path: Path, clock: StillClock
+) -> None:
+    files = FullDisk()
+    settings = replace(small(tmp_path / "journal", size=64 * SEGMENT), data_segment=4 * SEGMENT)
+    journal = open_journal(settings, clock, files)
+    put(journal, count=400)
+    files.full = True
+    put(journal, count=100)
+    assert fill_with_alarms(journal, 60) == 60
+    assert alarm_seqs(journal) == list(range(1, 61))
+    assert numbers(journal) == list(range(1, 501))
+    close(journal)
+
+
+def test_power_may_go_at_every_single_change_of_a_loan(clock: StillClock) -> None:
+    for fuse in range(24):
+        disk = FakeDisk()
+        journal = open_journal(small(), clock, disk)
+        put(journal, count=400)
+        alarms = fill_with_alarms(journal, 40)
+        disk.fuse = fuse
+        try:
+            for _ in range(20):
+                alarms += fill_with_alarms(journal, 1)
+        except PowerCutError:
+            pass
+        disk.fuse = None
+
+        disk.crash(random.Random(fuse))
+        again = open_journal(small(), clock, disk)
+        assert alarm_seqs(again)[:alarms] == list(range(1, alarms + 1))
+        assert numbers(again) == list(range(1, 401))
+        close(again)
+
+
+async def test_alarms_get_room_from_data_while_both_writers_run(disk: FakeDisk) -> None:
+    journal = open_journal(replace(small(), commit_s=0.005), Clock(), disk)
+    journal.start(lambda lane: None)
+    for lane, count in ((Lane.DATA, 400), (Lane.ALARM, 120)):
+        for n in range(count):
+            journal.append(lane, "tk101", BLOCK, time_ns=n, readings=3, covers=True)
+            if n % 4 == 3:
+                await kept(journal, lane)
+    assert alarm_seqs(journal) == list(range(1, 121))
+    assert numbers(journal) == list(range(1, 401))
+    await journal.close(clean=True)
+
+
+async def kept(journal: Journal, lane: Lane) -> None:
+    """Return when all of ``lane`` is on disk, whatever trouble there was on the way."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(JournalError):
+                return await journal.durable(lane)
+            await asyncio.sleep(0.01)

@@ -1,0 +1,83 @@
+"""What the journal is told beside the bytes of a record: whose time, how many readings."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from gateway.annunciator import Annunciator
+from gateway.intake import Intake
+from gateway.journal import Journal
+from gateway.journal.words import Recovered, StreamState
+from gateway.model import Batch, Cause, Lane, Quality
+from gateway.record import Encoder, decode, layout_of
+from tests.delivery.plant import BOOT, EARLIER_RUN, START_NS, StillClock, block
+
+SECOND = 1_000_000_000
+PUMP = block("pump")
+
+
+class Taken(NamedTuple):
+    time_ns: int
+    readings: int
+    payload: bytes
+
+
+class NotingJournal:
+    """Takes everything."""
+
+    def __init__(self) -> None:
+        before = StreamState(EARLIER_RUN, 41, START_NS - 60 * SECOND)
+        self.recovered = Recovered(True, False, EARLIER_RUN, {(Lane.DATA, "pump"): before})
+        self.taken: list[Taken] = []
+
+    def append(
+        self, lane: Lane, stream: str, payload: bytes, *, time_ns: int, readings: int,
+        covers: bool,
+    ) -> int:  # fmt: skip
+        self.taken.append(Taken(time_ns, readings, payload))
+        return len(self.taken)
+
+
+class NoAlarms:
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+@pytest.fixture
+def journal() -> NotingJournal:
+    return NotingJournal()
+
+
+@pytest.fixture
+def intake(journal: NotingJournal) -> Intake:
+    encoder = Encoder(BOOT, [PUMP], [layout_of(PUMP)])
+    alarms = cast(Annunciator, NoAlarms())
+    return Intake(cast(Journal, journal), encoder, StillClock(), {"pump": [PUMP]}, alarms)
+
+
+def poll(intake: Intake, second: int) -> None:
+    time_ns = START_NS + second * SECOND
+    intake.readings(Batch(PUMP, time_ns, (1, 2, 3, 4), mono_ns=(time_ns, time_ns)))
+
+
+def test_the_gap_of_a_start_lies_where_it_began_so_that_whoever_evicts_it_covers_it(
+    intake: Intake, journal: NotingJournal
+) -> None:
+    poll(intake, 0)
+    gap = decode(journal.taken[0].payload, [layout_of(PUMP)])
+    assert gap.body.cause is Cause.NOT_RUNNING_CLEAN  # type: ignore[union-attr]
+    assert journal.taken[0].time_ns == START_NS - 60 * SECOND
+    assert journal.taken[0].readings == 61 * 4
+
+
+def test_readings_that_were_never_taken_count_once_when_their_gap_closes(
+    intake: Intake, journal: NotingJournal
+) -> None:
+    poll(intake, 0)
+    begun = len(journal.taken)
+    intake.device_missing("pump", Cause.DEVICE_TIMEOUT, Quality.BAD_NO_COMMUNICATION)
+    intake.polls_missed(PUMP, range(4), Cause.DEVICE_TIMEOUT, 5)
+    poll(intake, 6)
+    assert [taken.readings for taken in journal.taken[begun:]] == [0, 0, 5 * 4, 4]
