@@ -43,6 +43,7 @@ mutants: $(STAMP) ## each guarantee's test must fail when the guarantee is broke
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 soak: $(STAMP) ## the long forms of the campaign and of the acceptance runs
+	$(BIN)/python -m tests.journal.model --steps 1000000
 	SOAK=1 $(BIN)/python -m pytest -m peer --timeout 3600 tests/interop $(ARGS)
 	$(BIN)/python -m tests.faults.campaign
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -28,7 +28,7 @@ from gateway.clock import Clock
 from gateway.config import Config, MqttConfig
 from gateway.deliver import Delivery
 from gateway.dialects.json import JsonDialect
-from gateway.errors import JournalError
+from gateway.errors import JournalError, NoDiskError
 from gateway.health import Health
 from gateway.intake import GATEWAY_STREAM, Intake
 from gateway.journal import Journal, Settings
@@ -37,7 +37,7 @@ from gateway.lane import Policy
 from gateway.last_good import ConfigFiles
 from gateway.link import Link
 from gateway.loader import Site
-from gateway.model import Block, Event, Lane
+from gateway.model import Block, Event, Gap, Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles
 from gateway.pace import Pace
 from gateway.planning import PlannedLink, plan_site
@@ -47,6 +47,7 @@ from gateway.systemd import sd_notify
 
 log = structlog.get_logger()
 
+DISK_RETRY_S = 30.0
 DRAIN_S = 3.0
 """How long a stop waits for what is not delivered yet; the rest is delivered after a start."""
 SYNC_S = 1.5
@@ -80,7 +81,11 @@ class Agent:
         self._planned = plan_site(site, clock)
         self._mqtt = mqtt_settings(site.config.mqtt, site.config.gateway.id)
         self._stopping = asyncio.Event()
+        self._over = asyncio.Event()
+        """This run of the line ends: to stop, or because the disk takes the journal now."""
         self._journal: Journal | None = None
+        self._found: Journal | None = None
+        """A journal on disk, to go on with in place of one in memory alone."""
 
     def backlog(self) -> int:
         """Records on disk that are not delivered yet."""
@@ -89,6 +94,7 @@ class Agent:
     def stop(self) -> None:
         """Stop in order; a second call changes nothing."""
         self._stopping.set()
+        self._over.set()
 
     def reload(self) -> None:
         """Read the configuration again and apply what differs."""
@@ -97,41 +103,80 @@ class Agent:
     async def run(self) -> None:
         """Run until `stop`.
 
+        On a disk that takes nothing it runs in memory, and again from the beginning once
+        the disk takes the journal.
+
         Raises:
             JournalError: The journal cannot be opened; nothing was started.
         """
-        journal = self._journal = self._open_journal()
-        clean = False
         try:
-            await self._run(journal)
+            journal = self._open_journal()
+        except NoDiskError as error:
+            log.error("journal in memory only", error=str(error))
+            journal = self._journal_in_memory(str(error))
+        unstored = await self._live(journal, None)
+        while (found := self._found) is not None:
+            self._found = None
+            if not self._stopping.is_set():
+                self._over.clear()
+                self._planned = plan_site(self._site, self._clock)
+                unstored = await self._live(found, unstored)
+            else:
+                await found.close(clean=False)
+
+    async def _live(self, journal: Journal, unstored: Unstored | None) -> Unstored:
+        """One run of the line; what no disk holds of it."""
+        self._journal, clean = journal, False
+        try:
+            rest = await self._run(journal, unstored)
             clean = True
         finally:
             await journal.close(clean=clean)
         log.info("stopped", clean=clean)
+        return rest
 
     def _open_journal(self) -> Journal:
+        return Journal.open(self._settings(), **self._starter())
+
+    def _journal_in_memory(self, why: str) -> Journal:
+        return Journal.without_disk(self._settings(), **self._starter(), why=why)
+
+    def _settings(self) -> Settings:
         config = self._site.config.journal
-        settings = Settings(
+        return Settings(
             path=Path(config.path),
             size=config.size,
             commit_s=config.commit,
             memory=config.memory,
             retain_settled_s=config.retain_settled,
         )
-        return Journal.open(
-            settings,
-            gateway=self._site.config.gateway.id,
-            schema=encode_schema([layout_of(block) for block in self._blocks()]),
-            clock=self._clock,
-            boot=self._clock.boot,
-            config=self._site.fingerprint,
-        )
+
+    def _starter(self) -> dict[str, Any]:
+        return {
+            "gateway": self._site.config.gateway.id,
+            "schema": encode_schema([layout_of(block) for block in self._blocks()]),
+            "clock": self._clock,
+            "boot": self._clock.boot,
+            "config": self._site.fingerprint,
+        }
+
+    async def _look_for_disk(self) -> None:
+        """Return when the disk takes the journal: this run is then over."""
+        while self._found is None:
+            await self._clock.sleep_until(self._clock.monotonic() + DISK_RETRY_S)
+            try:
+                self._found = await asyncio.to_thread(self._open_journal)
+            except JournalError as error:
+                log.info("journal still in memory only", error=str(error))
+        self._over.set()
 
     def _blocks(self) -> list[Block[object]]:
         return [block for planned in self._planned for block in planned.blocks]
 
-    async def _run(self, journal: Journal) -> None:
+    async def _run(self, journal: Journal, unstored: Unstored | None) -> Unstored:
         line = Line(self._site, self._planned, self._mqtt, journal, self._clock)
+        if unstored is not None:
+            line.account(unstored)
         journal.start(line.delivery.committed)
         line.begin()
         # What was loaded stays: a collection of 100,000 tags would stop the loop for 80 ms.
@@ -140,19 +185,24 @@ class Agent:
         sd_notify("READY=1")
         async with asyncio.TaskGroup() as tasks:
             line.start(tasks)
-            reloads = [tasks.create_task(work) for work in self._reloading(line)]
+            watch = [tasks.create_task(work) for work in self._reloading(line)]
+            if not journal.is_stored:
+                watch.append(tasks.create_task(self._look_for_disk()))
             rest = [
                 tasks.create_task(line.delivery.run()),
                 tasks.create_task(line.health.run()),
                 tasks.create_task(line.alarms.run(), name="alarms"),
             ]
-            await self._stopping.wait()
-            sd_notify("STOPPING=1")
-            await cancelled(reloads)
+            await self._over.wait()
+            if self._stopping.is_set():
+                sd_notify("STOPPING=1")
+            await cancelled(watch)
             await line.halt(line.links)
             await line.end()
             for task in rest:
                 task.cancel()
+        self._site = line.site
+        return line.unstored()
 
     def _reloading(self, line: Line) -> list[Coroutine[Any, Any, None]]:
         """The task that serves `reload`, where it is known what to read."""
@@ -160,6 +210,15 @@ class Agent:
             return []
         reloader = Reloader(self._files, line, self._clock, self._reload_wanted)
         return [reloader.run(self._refused)]
+
+
+class Unstored(NamedTuple):
+    """What a run in memory alone leaves to the run that follows it."""
+
+    gaps: Mapping[str, Gap]
+    """For each device that gave readings, how many no disk holds."""
+    alarms: bytes
+    """The state file of its alarms."""
 
 
 class Line:
@@ -180,8 +239,8 @@ class Line:
         blocks = [block for link in planned for block in link.blocks]
         encoder = encoder_of(blocks, clock)
         self._blocks = blocks
-        file = AlarmFile(DiskFiles(), Path(site.config.journal.path))
-        self.alarms = Annunciator(journal, encoder, clock, file)
+        self._alarm_file = AlarmFile(DiskFiles(), Path(site.config.journal.path))
+        self.alarms = Annunciator(journal, encoder, clock, self._alarm_file)
         self.intake = Intake(journal, encoder, clock, by_device(blocks), self.alarms)
         self._planned = {plan.site.config.name: plan for plan in planned}
         self.links = {name: self._link(plan) for name, plan in self._planned.items()}
@@ -319,6 +378,19 @@ class Line:
     def refuse(self, why: Refusal | None, told: str) -> None:
         """Say that another configuration was to run; None: all is well again."""
         self.health.config(() if why is None else why.reasons, told)
+
+    def account(self, unstored: Unstored) -> None:
+        """Answer for a run in memory alone that came before this; call it before `begin`."""
+        self.intake.account(unstored.gaps)
+        try:
+            self._alarm_file.read()
+            self._alarm_file.write(unstored.alarms)
+        except OSError as error:
+            log.error("alarm state not saved", error=str(error))
+
+    def unstored(self) -> Unstored:
+        """What no disk holds of this run, now that it has ended."""
+        return Unstored(self.intake.unstored(), self.alarms.state())
 
     def begin(self) -> None:
         """Say that the gateway has started."""

@@ -96,7 +96,8 @@ class Announcer:
     def heads(self, delivery: Delivery) -> None:
         """Say how far each stream reaches, is settled and has been watched."""
         stamp = self._clock.stamp()
-        covered = self._intake.covered()
+        well = {lane for lane in Lane if self._journal.trouble(lane) is None}
+        covered = {key: ns for key, ns in self._intake.covered().items() if key[0] in well}
         streams = {
             f"{lane}/{device}": (head, settled, covered.get((lane, device)))
             for (lane, device), (head, settled) in self._journal.heads().items()

@@ -376,6 +376,10 @@ class Annunciator:
         lines = [_Line(c.device, c.payload, c.incarnation, c.seq) for c in self._changes]
         return msgspec.msgpack.encode(_State(self._journal.incarnation, lines))
 
+    def state(self) -> bytes:
+        """What the state file has to say now, for whoever goes on after this."""
+        return self._encoded()
+
     async def _save(self) -> None:
         content = self._encoded()
         if content == self._saved:

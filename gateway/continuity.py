@@ -9,7 +9,7 @@ a duplicate, which it allows too. The heads say what has been settled: a stream 
 settled beyond what arrived has lost its tail.
 
 A snapshot of alarms repeats records that were, or will be, delivered in their own place: it
-is not judged.
+is not judged. Nor is a ``volatile`` message: its records may come again, or never.
 
 After `rejoined` nothing is known of what passed meanwhile, and it is not judged.
 """
@@ -135,6 +135,8 @@ class Continuity:
         """Seqs that came after later ones."""
         self.wrong = 0
         """Messages that cannot be read, or do not hold the seqs they name."""
+        self.volatile = 0
+        """Records that no disk held when they came."""
         self._left_behind = 0
 
     @property
@@ -160,6 +162,9 @@ class Continuity:
     def message(self, message: LaneMessage) -> list[Finding]:
         """Take in one message of a lane; what is remarkable about it."""
         if is_snapshot(message):
+            return []
+        if message.volatile is not UNSET:
+            self.volatile += len(message.records)
             return []
         stream = Stream(message.gateway, message.incarnation, message.lane, message.device)
         found = [*self._mismatch(stream, message), *self._begin(stream, message)]

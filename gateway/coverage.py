@@ -158,10 +158,15 @@ class Coverage:
         self._begun = False
         self._opening: Gap | None = None
         """The ``not_running`` gap, until its times are known to be true."""
+        self._unstored: Gap | None = None
         self._outage: _Outage | None = None
         """Of the device as a whole."""
         self._troubled = False
         """Whether any block has an outage or skipped polls."""
+
+    def account(self, unstored: Gap) -> None:
+        """Answer for what a run without a disk took; its gap ends where this begins."""
+        self._unstored = unstored
 
     @property
     def _unheard_ns(self) -> int:
@@ -363,15 +368,17 @@ class Coverage:
         self._begun = True
         before, covered_to_ns = self._before, self.covered_to_ns
         self.covered_to_ns = now_ns
-        if before is None:
-            if self._changed:
-                since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
-                yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
-            return
-        self._opening = self._not_running(before, now_ns)
-        yield self._opening
-        if before.torn is not None:
-            yield before.torn
+        until_ns = now_ns if self._unstored is None else min(self._unstored.from_ns, now_ns)
+        if before is not None:
+            self._opening = self._not_running(before, until_ns)
+            yield self._opening
+            if before.torn is not None:
+                yield before.torn
+        elif self._changed:
+            since_ns = min(covered_to_ns - self._unheard_ns, now_ns)
+            yield self._bounded(Cause.CONFIG_REMOVED, since_ns, now_ns)
+        if self._unstored is not None:
+            yield replace(self._unstored, to_ns=now_ns)
 
     def _not_running(self, before: Before, now_ns: int) -> Gap:
         cause = Cause.NOT_RUNNING_CLEAN if before.clean else Cause.NOT_RUNNING_UNCLEAN

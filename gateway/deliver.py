@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -21,7 +22,7 @@ from gateway.clock import Clock
 from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
 from gateway.errors import JournalError
-from gateway.feed import RETRY_S, Backlog, Feed
+from gateway.feed import RETRY_S, Backlog, Feed, Fetched
 from gateway.lane import (
     Answered,
     Closed,
@@ -43,6 +44,7 @@ from gateway.publisher import (
     PublisherEvent,
     Received,
 )
+from gateway.volatile import Volatile
 from gateway.window import Window
 
 REST: Final = 1.0
@@ -69,6 +71,8 @@ class _Mail(NamedTuple):
     lane: LaneDelivery | None
     key: int
     topic: str
+    volatile: bool
+    """It stands for records that are not on disk."""
 
 
 class Delivery:
@@ -232,6 +236,7 @@ class Delivery:
         served, self._served = self._served, False
         self.window.close(event.reason)
         for lane in self.lanes.values():
+            lane.volatile.closed()
             lane.tell(Closed(event.reason, served=served))
 
     def _acknowledged(self, token: int, reason: int) -> None:
@@ -241,7 +246,9 @@ class Delivery:
         now_s = self._clock.monotonic()
         self.window.acknowledged(token, now_s)
         self._served |= reason < 0x80
-        if mail.lane is not None:
+        if mail.lane is not None and mail.volatile:
+            mail.lane.volatile.answered(mail.key)
+        elif mail.lane is not None:
             mail.lane.tell(Answered(mail.key, reason, now_s, self._dice()))
         elif reason >= 0x80:
             self._topics_refused[mail.topic] = reason
@@ -258,14 +265,14 @@ class Delivery:
         """
         while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
             topic, payload = self._repeats[0]
-            if self._is_too_long(topic, payload):
+            if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, key=_REPEAT):
                 return
             self._repeats.popleft()
         while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
             topic, payload = next(iter(self._unsent.items()))
-            if self._is_too_long(topic, payload):
+            if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, retain=True):
                 return
@@ -283,7 +290,7 @@ class Delivery:
         """Whether the alarm lane could use the next free slot."""
         return self.lanes[Lane.ALARM].is_ready
 
-    def _is_too_long(self, topic: str, payload: bytes) -> bool:
+    def is_too_long(self, topic: str, payload: bytes) -> bool:
         """Whether sending it would cut the connection, and again after each reconnect."""
         return len(topic) + len(payload) + PACKET_BYTES > self._longest
 
@@ -295,12 +302,13 @@ class Delivery:
         *,
         key: int = 0,
         retain: bool = False,
+        volatile: bool = False,
     ) -> bool:
         """Hand one message to the publisher; False when there is no connection."""
         token = self._publisher.publish(topic, payload, qos=1, retain=retain)
         if token is None:
             return False
-        self._mail[token] = _Mail(lane, key, topic)
+        self._mail[token] = _Mail(lane, key, topic, volatile)
         name = Lane.META if lane is None else lane.lane
         self.window.sent(token, name, len(payload), self._clock.monotonic())
         return True
@@ -325,6 +333,7 @@ class LaneDelivery:
         self.lane = lane
         self.state = State(policy, settled=journal.settled(lane))
         self.feed = Feed(lane, journal, dialect, clock)
+        self.volatile = Volatile(lane, journal, self.feed, dialect, clock)
         self._journal = journal
         self._outlet = outlet
         self._dialect = dialect
@@ -333,29 +342,34 @@ class LaneDelivery:
         self._progress = asyncio.Event()
         self._retry_s = float("-inf")
         self._orders: deque[lanes.Quarantine | lanes.Owe | lanes.Pay] = deque()
+        self._fetching: asyncio.Task[Fetched | None] | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        self._remember_owed()
-        while True:
-            self._woken.clear()
-            if await self._obey():
-                continue
-            began_s = self._clock.monotonic()
-            if self.turn():
-                ended_s = self._clock.monotonic()
-                await self._clock.sleep_until(ended_s + REST * (ended_s - began_s))
-                continue
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+        await self._remember_owed()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._round(group)
 
-    def _remember_owed(self) -> None:
+    async def _round(self, group: asyncio.TaskGroup) -> None:
+        """One look at what there is to do, and a rest as long as it took."""
+        self._woken.clear()
+        if await self._obey():
+            return
+        self.fetch(group)
+        began_s = self._clock.monotonic()
+        if self.turn():
+            ended_s = self._clock.monotonic()
+            await self._clock.sleep_until(ended_s + REST * (ended_s - began_s))
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._woken.wait()
+
+    async def _remember_owed(self) -> None:
         """Take up the gaps that are owed from before this start."""
         try:
-            gaps = self._journal.owed(self.lane)
+            gaps = await asyncio.to_thread(self._journal.owed, self.lane)
         except JournalError as error:
             _log.error("owed gaps unreadable", lane=self.lane, error=str(error))
             return
@@ -422,6 +436,7 @@ class LaneDelivery:
 
     def turn(self) -> bool:
         """Load and send what there is room for; True when there is more to do at once."""
+        self._pass_on()
         loaded = self._load()
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
@@ -430,6 +445,21 @@ class LaneDelivery:
             slots = 0
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
         return loaded
+
+    def _pass_on(self) -> None:
+        """While the disk takes nothing, send what memory holds: it settles nothing."""
+        outlet, window = self._outlet, self._outlet.window
+        while (
+            outlet.online
+            and window.slots(self.lane, alarm_waits=outlet.alarm_waits) > 0
+            and window.room(self.lane) > 0
+            and (message := self.volatile.next(window.message_bytes)) is not None
+        ):
+            topic = self._dialect.topic(self.lane, message.device)
+            if outlet.is_too_long(topic, message.payload):
+                self.volatile.answered(message.key)
+            else:
+                outlet.send(self, topic, message.payload, key=message.key, volatile=True)
 
     def tell(self, event: lanes.Event) -> None:
         """Let `lane.step` decide what follows from ``event``, and do it."""
@@ -481,14 +511,22 @@ class LaneDelivery:
         found = lanes.reasons(self.state)
         return [*found, "journal_unreadable"] if self.feed.is_unreadable else found
 
-    def _load(self) -> bool:
-        """Read the next records, while few messages are ready to go."""
+    def fetch(self, group: asyncio.TaskGroup) -> None:
+        """Have the next records read by ``group``, while few messages are ready to go."""
         state = self.state
-        if not state.online or not self.feed.has_more:
-            return False
+        if self._fetching is not None or not state.online or not self.feed.has_more:
+            return
         if len(state.waiting) >= READY_MESSAGES and lanes.ready(state) >= READY_MESSAGES:
+            return
+        self._fetching = group.create_task(self.feed.fetch())
+        self._fetching.add_done_callback(lambda _: self.wake())
+
+    def _load(self) -> bool:
+        """Take in what has been read; True when that was something."""
+        if self._fetching is None or not self._fetching.done():
             return False
-        items = self.feed.load()
+        fetched, self._fetching = self._fetching.result(), None
+        items = self.feed.take(fetched) if fetched is not None else []
         if items:
             self.tell(Loaded(items, self._outlet.window.message_bytes))
         self._progress.set()

@@ -10,7 +10,8 @@ GatewayError
 ├── DeviceError          one block was refused: mark it, poll on
 │   └── DeviceSilentError  one device of several does not answer: reconnect, poll it less often
 ├── JournalError         the disk failed: say so, go on in memory
-│   └── JournalFullError   no room and nothing that may go: refuse, declare the gap
+│   ├── JournalFullError   no room and nothing that may go: refuse, declare the gap
+│   └── NoDiskError        it cannot be opened now and may be later: start in memory, try again
 └── BrokerDownError      the broker is unreachable: retry later, in order
 
 Code that cannot decide what to do lets the error pass. Drivers translate their
@@ -126,6 +127,10 @@ class JournalError(GatewayError):
 
 class JournalFullError(JournalError):
     """No room is left and nothing stored may go yet."""
+
+
+class NoDiskError(JournalError):
+    """The disk does not take the journal at present; no person has to do anything about it."""
 
 
 class BrokerDownError(GatewayError):

@@ -6,6 +6,7 @@ so that sending it again costs no disk and no encoding.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -54,6 +55,12 @@ class Backlog(Protocol):
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` has been delivered."""
 
+    def trouble(self, lane: Lane) -> str | None:
+        """Why the disk takes nothing of ``lane`` at present; None: it does."""
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        """Records that wait for the disk, behind number ``after``, each with its number."""
+
     def quarantine(self, lines: Sequence[bytes]) -> None:
         """Keep ``lines`` about refused records, durably; blocks."""
 
@@ -73,6 +80,14 @@ class _Held(NamedTuple):
     """That it carries: a gap is short, however many it counts."""
 
 
+class Fetched(NamedTuple):
+    """What one look at the disk gave."""
+
+    entries: Sequence[Entry | Damage]
+    up_to: int
+    """Position that was read to."""
+
+
 class Feed:
     """Reads ahead in one lane, within bounds."""
 
@@ -85,7 +100,8 @@ class Feed:
         """Position of the last record read."""
         self._held: dict[int, _Held] = {}
         self._held_bytes = 0
-        self._schemas: dict[int, list[Layout]] = {}
+        self._schemas: dict[int, list[Layout] | None] = {}
+        """By key; None: lost for good."""
         self._schema_failures: dict[int, int] = {}
         self._retry_s = float("-inf")
         self.owed: dict[tuple[str, str], Damage] = {}
@@ -113,21 +129,42 @@ class Feed:
         oldest = next((held for at, held in self._held.items() if at > 0), None)
         return oldest is not None and any(self._late([oldest]))
 
-    def load(self) -> list[Item]:
-        """The next records, now held here; none while the disk cannot be read."""
+    async def fetch(self) -> Fetched | None:
+        """The next records of the disk; None while it cannot be read.
+
+        It is read in a thread: a disk that hangs must not keep the links from polling.
+        """
         goal = self._journal.committed(self._lane)
         try:
-            entries = self._journal.read(
-                self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
-            )
-            records = [self._record(entry) for entry in entries]
+            entries = await asyncio.to_thread(self._read)
         except JournalError as error:
-            _log.warning("journal unreadable", lane=self._lane, error=str(error))
-            self._retry_s = self._clock.monotonic() + RETRY_S
-            return []
+            self._unreadable(error)
+            return None
         # Behind the last record a committed position may end a frame that is none.
-        self.read_to = entries[-1].position if entries else goal
-        return [self._hold(*pair) for pair in zip(entries, records, strict=True)]
+        return Fetched(entries, entries[-1].position if entries else goal)
+
+    def take(self, fetched: Fetched) -> list[Item]:
+        """Hold what was fetched, in order; nothing while a schema cannot be read."""
+        try:
+            records = [self.record(entry) for entry in fetched.entries]
+        except JournalError as error:
+            self._unreadable(error)
+            return []
+        self.read_to = fetched.up_to
+        return [self._hold(*pair) for pair in zip(fetched.entries, records, strict=True)]
+
+    def _unreadable(self, error: JournalError) -> None:
+        _log.warning("journal unreadable", lane=self._lane, error=str(error))
+        self._retry_s = self._clock.monotonic() + RETRY_S
+
+    def _read(self) -> Sequence[Entry | Damage]:
+        """The next records, and every schema they name."""
+        entries = self._journal.read(
+            self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
+        )
+        for key in {entry.schema for entry in entries if isinstance(entry, Entry)}:
+            self._layouts(key)
+        return entries
 
     def payload(self, message: Message) -> bytes:
         """``message`` as it is published now."""
@@ -218,8 +255,12 @@ class Feed:
         size = len(part) + self._dialect.overhead_bytes
         return Item(entry.position, (entry.incarnation, entry.stream), first, seq, size)
 
-    def _record(self, entry: Entry | Damage) -> Record:
-        """What to deliver for ``entry``; a gap in its place when its bytes make no sense."""
+    def record(self, entry: Entry | Damage) -> Record:
+        """What to deliver for ``entry``; a gap in its place when its bytes make no sense.
+
+        Raises:
+            JournalError: Its schema cannot be read now.
+        """
         if isinstance(entry, Damage):
             return _lost_record(entry)
         layouts = self._layouts(entry.schema)
@@ -252,13 +293,13 @@ class Feed:
             try:
                 self._schemas[key] = decode_schema(self._journal.schema(key))
             except MsgspecError:
-                return None
+                self._schemas[key] = None
             except JournalError:
                 failures = self._schema_failures.get(key, 0) + 1
                 self._schema_failures[key] = failures
                 if failures < SCHEMA_TRIES:
                     raise
-                return None
+                self._schemas[key] = None
         return self._schemas[key]
 
 

@@ -21,7 +21,7 @@ from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.link import Link
 from gateway.messages import language, text
-from gateway.model import ClockState, Event
+from gateway.model import ClockState, Event, Lane
 from gateway.publisher import Publisher
 from gateway.systemd import sd_notify
 
@@ -35,6 +35,8 @@ WRITER_STALL_S = 120.0
 LINK_TURNS = 3
 _LASTING = re.compile(r"client_id_conflict$|\w+\.(stopped|denied)_0x")
 """Reasons that waiting does not cure: a person has to know, also when `status` has changed."""
+STORAGE_FAILED = "storage_failed"
+"""Reason of a status, while the disk takes nothing."""
 
 
 class Health:
@@ -59,6 +61,8 @@ class Health:
         self._announcer = announcer
         self._clock = clock
         self._ticks = 0
+        self._marked = 0
+        """Streams there were when they were marked last: a new one is marked at once."""
         self._status = ""
         self._reasons: list[str] = []
         self._refusals: set[str] = set()
@@ -84,14 +88,20 @@ class Health:
         """``online`` or ``degraded``, and the reasons."""
         reasons = [r for r in self._delivery.reasons() if r != "broker_unreachable"]
         reasons += [f"device_missing.{name}" for name in self._intake.unwatched()]
-        refusing = self._intake.refusing or self._intake.alarms.refusing
-        if self._journal.stats().failed is not None or refusing:
-            reasons.append("storage_failed")
+        reasons += self._storage()
         if self._clock.stamp().state is ClockState.UNSYNCED:
             reasons.append("clock_unsynced")
         reasons += self._config_reasons
         serious = [reason for reason in reasons if reason != "clock_unsynced"]
         return ("degraded" if serious else "online"), reasons
+
+    def _storage(self) -> list[str]:
+        """What is wrong with the disk: it failed, or it is slower than anybody should wait."""
+        refusing = self._intake.refusing or self._intake.alarms.refusing
+        if self._journal.stats().failed is not None or refusing:
+            return [STORAGE_FAILED]
+        slow = any(self._journal.trouble(lane) is not None for lane in Lane)
+        return ["storage_slow"] if slow else []
 
     def config(self, reasons: Sequence[str], text: str) -> None:
         """What speaks against the configuration that runs, or that was to run.
@@ -120,8 +130,9 @@ class Health:
         self._ticks += 1
         self._feed(loop_lag_s)
         self._intake.announce()
-        if self._ticks % HEADS_EVERY == 1:
+        if self._ticks % HEADS_EVERY == 1 or self._intake.streams > self._marked:
             self._mark()
+        if self._ticks % HEADS_EVERY == 1:
             self._announcer.heads(self._delivery)
         state, reasons = self.state()
         self._announcer.status(self._delivery, state, reasons)
@@ -135,7 +146,9 @@ class Health:
         """One line when something is out of order, one when it is in order again."""
         new = [r for r in reasons if r not in self._reasons and _is_ours_to_log(r)]
         gone = [r for r in self._reasons if r not in reasons and _is_ours_to_log(r)]
-        self._reasons = reasons
+        before, self._reasons = self._reasons, reasons
+        if (STORAGE_FAILED in reasons) != (STORAGE_FAILED in before):
+            self._say_storage()
         if new:
             log.warning("out of order", reasons=new)
         if gone:
@@ -148,7 +161,17 @@ class Health:
             self._intake.event(Event("refusal", {"reasons": sorted(found)}))
         self._refusals = found
 
+    def _say_storage(self) -> None:
+        """Tell the platform that the disk failed, or that it is well again."""
+        why = self._journal.stats().failed
+        if STORAGE_FAILED in self._reasons:
+            fields = {"error": why or "the journal refuses records", "volatile": True}
+            self._intake.event(Event("storage_degraded", fields))
+        else:
+            self._intake.event(Event("storage_restored", {}))
+
     def _mark(self) -> None:
+        self._marked = self._intake.streams
         try:
             self._intake.mark()
         except JournalError as error:

@@ -1,7 +1,7 @@
 """From what the links say to the journal: alarms, coverage, rules, record bytes, append.
 
 A plain synchronous path that only fills memory; the journal's writer makes it durable.
-What the journal cannot take is counted and becomes a ``storage_failed`` gap in the same
+What the journal refuses is counted and becomes a ``storage_failed`` gap in the same
 stream as soon as it takes records again; gap records themselves wait and are never dropped.
 """
 
@@ -40,6 +40,8 @@ class _Stream:
         self.device = device
         self.waiting: list[Gap] = []
         self.lost: Gap | None = None
+        self.readings = 0
+        """Handed to the journal since start, or lost on the way."""
         self.taken_to_ns: int | None = None
         """Time of the last readings that the journal took."""
 
@@ -96,7 +98,8 @@ class Intake:
         self._streams: dict[str, _Stream] = {}
         """Of every device there was in this incarnation: a gap may wait after it has gone."""
         self._devices: dict[str, _Device] = {}
-        self._watch(devices, clock.now_ns(), {})
+        self._started_ns = clock.now_ns()
+        self._watch(devices, self._started_ns, {})
         self._meta = _Stream(Lane.META, GATEWAY_STREAM)
         self.refusing = False
         """Whether the journal refuses records at present."""
@@ -132,6 +135,22 @@ class Intake:
                 before = self._before(lane, name)
                 if before is not None and before.covered_to_ns != ENDED:
                     yield name, before
+
+    def account(self, unstored: Mapping[str, Gap]) -> None:
+        """Answer for readings that a run in memory alone took just before this one.
+
+        unstored: their gap, by device; it begins where that run did.
+        """
+        for name, gap in unstored.items():
+            if name in self._devices:
+                self._devices[name].coverage.account(replace(gap, id=self._gap_id()))
+
+    def unstored(self) -> dict[str, Gap]:
+        """A gap for all that was recorded of each device, if no disk holds any of it."""
+        return {
+            name: Gap("", Cause.STORAGE_FAILED, self._started_ns, None, count=stream.readings)
+            for name, stream in self._streams.items()
+        }
 
     def change(
         self,
@@ -296,6 +315,11 @@ class Intake:
             newest.update(zip(names, zip(values, quality, strict=True), strict=True))
         return newest
 
+    @property
+    def streams(self) -> int:
+        """How many streams of data have begun."""
+        return sum(stream.readings > 0 for stream in self._streams.values())
+
     def unwatched(self) -> list[str]:
         """The devices that give no readings at present."""
         return [name for name, device in self._devices.items() if not device.coverage.watched]
@@ -308,10 +332,11 @@ class Intake:
         torn = recovered.torn.get((lane, device))
         gap = torn and Gap(
             self._gap_id(),
-            Cause.UNCOMMITTED_WINDOW,
+            torn.cause,
             torn.from_ns,
             torn.to_ns,
             count=torn.readings,
+            exact=torn.readings is not None,
         )
         return Before(state.incarnation, state.seq, state.covered_to_ns, recovered.clean, gap)
 
@@ -362,6 +387,7 @@ class Intake:
     def _append(
         self, stream: _Stream, payload: bytes, time_ns: int, *, readings: int, covers: bool
     ) -> None:
+        stream.readings += readings
         if not stream.is_whole and not self._catch_up(stream, time_ns):
             self._lose(stream, time_ns, readings)
             return

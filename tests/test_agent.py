@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -163,3 +165,50 @@ async def test_a_device_without_tags_is_no_trouble_to_those_that_lag(
     platform = Platform(broker)
     async with running(broker, tmp_path):
         await platform.until(lambda: "park/gw/latest/pump" in platform.other)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, mounted read-only."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128m,mode=0700,ro", "tidegate-test"]
+    done = subprocess.run([*command, str(where)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("not run: mounting a file system needs root")
+    yield where
+    subprocess.run(["umount", str(where)], check=True)
+
+
+async def test_on_a_read_only_disk_it_starts_and_publishes_until_the_disk_takes_the_journal(
+    broker: Broker, read_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.agent.DISK_RETRY_S", 0.5)
+    platform = Platform(broker)
+
+    def status() -> wire.Status:
+        found = platform.other["park/gw/status"]
+        assert isinstance(found, wire.Status)
+        return found
+
+    async with running(broker, read_only):
+        await platform.until(lambda: len(platform.records()) >= 5)
+        assert all(message.volatile is True for message in platform.lane)
+        assert "storage_failed" in status().reasons
+        volatile = platform.lane[0].incarnation
+        remount = ["mount", "-o", "remount,rw", str(read_only)]
+        subprocess.run(remount, check=True)
+        await platform.until(
+            lambda: any(m.volatile is UNSET and m.lane == "data" for m in platform.lane)
+        )
+        await platform.until(lambda: "storage_failed" not in status().reasons)
+    stored = [m for m in platform.lane if m.volatile is UNSET and m.lane == "data"]
+    assert {m.incarnation for m in stored} != {volatile}
+    first = stored[0].records[0]
+    assert first.gap is not UNSET
+    assert first.gap.cause == "storage_failed"
+    given = [m for m in platform.lane if m.incarnation == volatile and m.lane == "data"]
+    taken = sum(r.values is not UNSET for m in given for r in m.records)
+    assert first.gap.count is not None
+    assert (first.gap.count_is, first.gap.count >= taken) == ("exact", True)
+    assert (read_only / "journal" / "state").exists()

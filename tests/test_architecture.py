@@ -56,7 +56,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.lane": {"dialects"},
     "gateway.window": {"dialects", "model"},
     "gateway.pace": set(),
-    "gateway.deliver": WORDS | {"dialects", "feed", "lane", "pace", "publisher", "window"},
+    "gateway.volatile": {"clock", "dialects", "feed", "journal", "model"},
+    "gateway.deliver": WORDS
+    | {"dialects", "feed", "lane", "pace", "publisher", "volatile", "window"},
     "gateway.mqtt": {"clock", "errors", "pipe", "publisher"},
     "gateway.pipe": {"errors", "publisher"},
     "gateway.continuity": {"dialects", "model"},

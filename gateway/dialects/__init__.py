@@ -34,9 +34,16 @@ class Dialect(Protocol):
     def record(self, seq: int, record: Record) -> bytes:
         """One record, encoded once, when it is read from the journal."""
 
-    def message(self, origin: Origin, parts: Sequence[bytes], late: Sequence[bool]) -> bytes:
+    def message(
+        self,
+        origin: Origin,
+        parts: Sequence[bytes],
+        late: Sequence[bool],
+        *,
+        volatile: bool = False,
+    ) -> bytes:
         """The payload of consecutive records of one stream.
 
         parts: what `record` gave, in seq order; late: for each, whether it is published
-        more than 10 s after its time.
+        more than 10 s after its time. volatile: no disk holds them yet.
         """

@@ -51,17 +51,25 @@ class JsonDialect:
         """One record without its last brace; `message` closes it."""
         return encode_record(seq, record)
 
-    def message(self, origin: Origin, parts: Sequence[bytes], late: Sequence[bool]) -> bytes:
+    def message(
+        self,
+        origin: Origin,
+        parts: Sequence[bytes],
+        late: Sequence[bool],
+        *,
+        volatile: bool = False,
+    ) -> bytes:
         """The payload of consecutive records of one stream.
 
         parts: what `record` gave, in seq order; late: for each, whether it is now more
-        than 10 s after the time of the record.
+        than 10 s after the time of the record. volatile: no disk holds them yet.
         """
+        mark = '"volatile":true,' if volatile else ""
         boot = "null" if origin.boot is None else f'"{origin.boot}"'
         head = (
             f'{self._start}{origin.incarnation}","boot":{boot},"device":"{origin.device}",'
             f'"lane":"{origin.lane}","prev":{origin.first - 1},"first":{origin.first},'
-            f'"last":{origin.last},"records":['
+            f'"last":{origin.last},{mark}"records":['
         )
         closed = [
             part + (_LATE if is_late else _ON_TIME)

@@ -173,6 +173,8 @@ class LaneMessage(_Strict, frozen=True):
     first: Seq
     last: Seq
     records: Annotated[list[Record], Meta(min_length=1, max_length=MAX_RECORDS)]
+    volatile: Literal[True] | UnsetType = UNSET
+    """No disk holds these records yet: they may come again with the same keys, or never."""
 
 
 class Status(_Strict, frozen=True):

@@ -20,6 +20,8 @@ Laws, each held by a test in ``tests/journal``
     * What a full lane gives up unsettled is counted, and named where it stood, before its
       file is used again; alarms are never given up (``evict.py``).
     * A disk that somebody else filled is a smaller journal, not a failed one.
+    * What memory cannot hold while the disk takes nothing is counted, in its place.
+    * The event loop never waits for the disk: it takes no lock held over a system call.
     * A newer format is refused, and nothing is touched.
     * One write and one flush per lane and commit.
 
@@ -44,14 +46,16 @@ Commit (``log.py``, ``tail.py``, ``writer.py``)
     (20 ms for alarms, which have a thread of their own), writes, flushes, and only then
     moves the committed position. The header of a segment is durable before the segment
     has its name, and the next one stands ready from half-way on. If the disk fails
-    twice in a row the lane is *failed*: records stay in memory up to its share of
-    ``memory``, the next try comes after 30 s, and `append` refuses beyond the share.
+    twice in a row the lane is *failed*: records stay in memory (``waiting.py``), the next
+    try comes after 30 s, and beyond the lane's share of ``memory`` the oldest become one
+    frame per stream that counts them. `unsaved` shows what waits. Without a disk at the
+    start everything waits, for ever (``ground.nowhere``).
 
 Reading and settling (``reader.py``, ``settling.py``)
-    A reader knows which seq must come next in each stream; a jump, or a payload that
-    does not match its CRC, is a `Damage` in its place. Acknowledgements settle a
-    contiguous prefix; the cursor is written once a second, without a flush: losing it
-    costs duplicates, which have the same key.
+    Reading is done in a thread. A reader knows which seq must come next in each stream; a
+    jump, or a payload that does not match its CRC, is a `Damage` in its place.
+    Acknowledgements settle a contiguous prefix; the cursor is written once a second,
+    without a flush: losing it costs duplicates, which have the same key.
 
 Recovery is the normal open (``recovery.py``, ``gather.py``)
     Headers, seals and cursor are read; segments without a seal are walked, stepping
@@ -59,6 +63,8 @@ Recovery is the normal open (``recovery.py``, ``gather.py``)
     unsealed tails are gathered into one sealed segment, settled records left out. It is
     flushed, renamed over the last of them, the cursor is written, and only then are the
     others recycled; a crash in between leaves duplicates, which readers skip.
+    A segment says which was the oldest when it was born: if the first of an incarnation was
+    still there, its streams begin at 1, and what is not there was deleted.
     Where each stream ended comes from seals, frames and marks. A mark counts only as
     far as the records it had seen are there. Each meta segment begins with a mark of
     every stream, so that states outlive recycled records.

@@ -153,3 +153,41 @@ class DiskFiles:
             os.close(fd)
             raise
         return DiskFile(fd)
+
+
+class NoFiles:
+    """The file system of a disk that takes nothing: it has no files, and none can be made."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def _refuse(self, path: Path) -> OSError:
+        return OSError(errno.EIO, self._why, str(path))
+
+    def open(self, path: Path, *, create: bool = False) -> File:
+        """See `Files.open`."""
+        raise self._refuse(path)
+
+    def names(self, folder: Path) -> list[str]:
+        """See `Files.names`."""
+        return []
+
+    def make_folder(self, folder: Path) -> None:
+        """See `Files.make_folder`."""
+        raise self._refuse(folder)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """See `Files.rename`."""
+        raise self._refuse(old)
+
+    def remove(self, path: Path) -> None:
+        """See `Files.remove`."""
+        raise self._refuse(path)
+
+    def sync_folder(self, folder: Path) -> None:
+        """See `Files.sync_folder`."""
+        raise self._refuse(folder)
+
+    def claim(self, folder: Path) -> File:
+        """Nothing is claimed; whoever comes with a disk may have the folder."""
+        return DiskFile(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

@@ -38,6 +38,7 @@ _FOOTER_MAGIC = b"\xf5TGe"
 FOOTER_BYTES = 24
 _SEAL = struct.Struct("<IIIQqqBHI")
 _ROW = struct.Struct("<16sQQqqQqBH")
+_DROPPED = struct.Struct("<QqQ")
 _NEVER = -(1 << 63)
 _PAD = tuple(b"\0" * (-n % 8) for n in range(8))
 _LANES = tuple(Lane)
@@ -58,6 +59,8 @@ class Kind(IntEnum):
     SEAL = 3
     LOST = 4
     """Stands for a record whose payload was unreadable when its segment was gathered."""
+    DROPPED = 5
+    """Stands for records that memory could not hold while the disk took nothing."""
 
 
 class NewerFormatError(Exception):
@@ -82,6 +85,8 @@ class Header(NamedTuple):
     gathered: bool = False
     evicts: int = 0
     """Of a tomb: number of the first segment it stands for; ``number`` is the last."""
+    oldest: int | None = None
+    """Number of the oldest segment of the lane when this one was born; it may be itself."""
 
 
 class Draft(NamedTuple):
@@ -218,6 +223,24 @@ def unpack_frame(buffer: bytes, at: int, generation: int, base: int = 0) -> Fram
             payload, base + at, end,
         ),
     )  # fmt: skip
+
+
+def pack_dropped(first_seq: int, from_ns: int, readings: int) -> bytes:
+    """The payload of a frame that stands for the records from ``first_seq`` to its seq."""
+    return _DROPPED.pack(first_seq, from_ns, readings)
+
+
+def unpack_dropped(payload: bytes) -> tuple[int, int, int]:
+    """First seq, time of the first record, and readings, as `pack_dropped` wrote them."""
+    first_seq, from_ns, readings = _DROPPED.unpack(payload)
+    return first_seq, from_ns, readings
+
+
+def first_of(frame: Draft | Frame) -> tuple[int, int]:
+    """First seq that ``frame`` stands for, and the time of that record."""
+    if frame.kind == Kind.DROPPED and frame.payload is not None:
+        return unpack_dropped(frame.payload)[:2]
+    return frame.seq, frame.time_ns
 
 
 def find_frame(buffer: bytes, start: int, generation: int) -> int:

@@ -12,6 +12,7 @@ from gateway.journal.format import (
     HEADER_BYTES,
     Draft,
     Frame,
+    Header,
     Kind,
     Row,
     frame_bytes,
@@ -42,6 +43,18 @@ class LaneFound:
     torn: dict[Key, list[Frame]] = field(default_factory=dict)
     discarded: list[Segment] = field(default_factory=list)
     """Originals whose content now stands elsewhere; recycled once the cursor says so."""
+
+    def is_all_there(self, header: Header) -> bool:
+        """Nothing of the incarnation that took it was let go: its streams begin at 1."""
+        if header.gathered or header.evicts or self.settled >> 32 > header.origin:
+            return False
+        if any(
+            s.is_tomb and s.header.evicts <= header.origin <= s.number for s in self.segments
+        ):
+            return False
+        mine = (s.header for s in self.segments if s.header.incarnation == header.incarnation)
+        oldest = [h.oldest for h in mine if not h.evicts][-1]
+        return oldest is not None and oldest <= header.origin
 
 
 def seal_rows(files: Files, segment: Segment) -> tuple[Row, ...]:
@@ -185,7 +198,8 @@ class Gathering:
         header = segment.header
         oldest = (self._kept + self._group)[0].number
         is_native = key[0].hex() == header.incarnation and not header.gathered
-        return 1 if is_native and oldest <= header.origin else frame.seq
+        is_whole = oldest <= header.origin or self._found.is_all_there(header)
+        return 1 if is_native and is_whole else frame.seq
 
     def _table_bytes(self) -> int:
         return sum(frame_bytes(b"", draft.payload) for draft in self._table)

@@ -3,49 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import structlog
-
 from gateway.clock import Clock
 from gateway.errors import JournalError
-from gateway.journal.files import DiskFiles, File, Files
-from gateway.journal.format import COVERS, FORMAT, FULL, Draft, Kind, Row, pack_rows
-from gateway.journal.loan import Loan
+from gateway.journal.files import Files
+from gateway.journal.format import COVERS, FULL, Draft, Kind, Row, pack_rows, unpack_dropped
+from gateway.journal.ground import Ground, Starter, nowhere, take
 from gateway.journal.log import Log
-from gateway.journal.pool import DISK_FULL, Pool
+from gateway.journal.pool import Pool
 from gateway.journal.quarantine import Quarantine
 from gateway.journal.reader import Reader
-from gateway.journal.recovery import Recovery, StreamKey
-from gateway.journal.schemas import Schemas
-from gateway.journal.slots import SlotFile
-from gateway.journal.tail import Births, Origin
-from gateway.journal.words import (
-    ENDED,
-    KEPT_BACK,
-    Damage,
-    Entry,
-    Recovered,
-    Settings,
-    Stats,
-)
+from gateway.journal.recovery import StreamKey
+from gateway.journal.segment import DELIVERED
+from gateway.journal.tail import Births
+from gateway.journal.words import ENDED, Damage, Entry, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
-from gateway.model import Lane
+from gateway.model import Cause, Lane
 
-log = structlog.get_logger()
-_FOLDERS = (
-    *(lane.value for lane in Lane),
-    "pool",
-    "pool/large",
-    "pool/small",
-    "quarantine",
-    "schemas",
-)
-_READY_SEGMENTS = 2 + KEPT_BACK
-"""Files of each pool written before `Journal.open` returns."""
 _READ_BYTES = 1 << 20
 _READ_RECORDS = 10_000
 
@@ -56,6 +32,7 @@ class _Waiter:
 
     log: Log
     count: int
+    sheds: int
     future: asyncio.Future[None] = field(repr=False)
 
 
@@ -66,28 +43,21 @@ class Journal:
     durably before `start`.
     """
 
-    def __init__(
-        self, settings: Settings, files: Files, clock: Clock, claim: File, state: SlotFile,
-        cursor: SlotFile, schemas: Schemas, origin: Origin, recovery: Recovery,
-        recovered: Recovered, pools: Mapping[Lane, Pool], loan: Loan,
-    ) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, clock: Clock, ground: Ground) -> None:
+        origin, files = ground.origin, ground.files
         self.incarnation = origin.incarnation
-        self.recovered = recovered
+        self.recovered = ground.recovered
+        self.is_stored = ground.trouble is None
+        """False: no disk ever holds what this journal takes."""
         self._settings = settings
-        self._files = files
         self._clock = clock
-        self._claim = claim
-        self._state = state
-        self._cursor = cursor
-        self._schemas = schemas
+        self._ground = ground
         self._quarantine = Quarantine(files, settings.path / "quarantine")
-        self._schema = 0
-        self._origin = origin
-        self._pools = pools
-        self._loan = loan
+        self._schema = ground.schema
+        self._loan = ground.loan
         self._key = bytes.fromhex(origin.incarnation)
-        self._covered: dict[StreamKey, Row] = dict(recovery.covered)
-        self._logs = {lane: self._log(lane, recovery) for lane in Lane}
+        self._covered: dict[StreamKey, Row] = dict(ground.recovery.covered)
+        self._logs = {lane: self._log(lane) for lane in Lane}
         self._readers = {
             lane: Reader(log, files, self._key) for lane, log in self._logs.items()
         }
@@ -100,7 +70,8 @@ class Journal:
             Writer("data", (data, meta), clock, self._tell, self._save_cursor),
             Writer("alarm", (alarm,), clock, self._tell, lambda: None),
         )
-        self._grower = Grower(list({id(pool): pool for pool in pools.values()}.values()))
+        self._pools = ground.pools
+        self._grower = Grower(self._each_pool() if self.is_stored else ())
 
     @classmethod
     def open(
@@ -113,80 +84,35 @@ class Journal:
         boot, config: ids of this boot and of the configuration, for the segment headers.
 
         Raises:
-            JournalError: Not ours, in use, of a newer format, or the disk failed.
+            NoDiskError: The disk does not take it, and may later.
+            JournalError: Not ours, in use, of a newer format.
         """
-        files = files or DiskFiles()
-        claim = _claim(files, settings)
-        try:
-            return cls._open(settings, gateway, schema, clock, boot, config, files, claim)
-        except OSError as error:
-            claim.close()
-            raise JournalError(f"{settings.path}: {error}").in_words(
-                "journal_disk", path=settings.path, reason=error
-            ) from error
-        except JournalError:
-            claim.close()
-            raise
+        starter = Starter(gateway, schema, boot, config, clock.now_ns())
+        return cls(settings, clock, take(settings, starter, files))
 
     @classmethod
-    def _open(
-        cls, settings: Settings, gateway: str, schema: bytes, clock: Clock, boot: str,
-        config: str, files: Files, claim: File,
+    def without_disk(
+        cls, settings: Settings, *, gateway: str, schema: bytes, clock: Clock, boot: str,
+        config: str, why: str,
     ) -> Journal:  # fmt: skip
-        path = settings.path
-        state, cursor = SlotFile(files, path / "state"), SlotFile(files, path / "cursor")
-        pools = _pools(files, settings)
-        before = state.read()
-        if before is not None and before["format"] > FORMAT:
-            raise JournalError(
-                f"{path}: format {before['format']} is newer than this program; "
-                "nothing was touched: install the version that wrote it"
-            ).in_words("journal_newer", path=path, format=before["format"])
-        if before is not None and before["gateway"] != gateway:
-            raise JournalError(
-                f"{path}: belongs to gateway {before['gateway']}, and this is {gateway}; "
-                "nothing was touched: use another directory, or the old name until all is "
-                "delivered"
-            ).in_words(
-                "journal_of_another", path=path, owner=before["gateway"], gateway=gateway
-            )
-        recovery = Recovery(files, path, pools, before, cursor.read())
-        recovery.check_formats()
-        for folder in _FOLDERS:
-            files.make_folder(path / folder)
-        for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
-            pool.open()
-        recovered = recovery.run()
-        cursor.write(recovery.cursor(), sync=True)
-        recovery.discard()
-        origin = Origin(gateway, uuid.uuid4().hex, recovered.previous, boot, config)
-        schemas = Schemas(files, path / "schemas")
-        key = schemas.use(schema)
-        schemas.keep(recovery.schemas() | {key})
-        schemas.save()
-        large, small = pools[Lane.DATA], pools[Lane.ALARM]
-        loan = Loan(settings, large, small, len(recovery.lanes[Lane.ALARM].segments))
-        for pool in (large, small):
-            _make_ready(pool)
-        mark = {"format": FORMAT, "gateway": gateway, "incarnation": origin.incarnation}
-        state.write({**mark, "previous": origin.previous, "clean": False}, sync=True)
-        journal = cls(
-            settings, files, clock, claim, state, cursor, schemas, origin, recovery, recovered,
-            pools, loan,
-        )  # fmt: skip
-        journal._schema = key
-        return journal
+        """A journal in memory alone, because of ``why``: every commit fails."""
+        starter = Starter(gateway, schema, boot, config, clock.now_ns())
+        return cls(settings, clock, nowhere(settings, starter, why))
 
-    def _log(self, lane: Lane, recovery: Recovery) -> Log:
+    def _each_pool(self) -> tuple[Pool, Pool]:
+        return self._pools[Lane.DATA], self._pools[Lane.ALARM]
+
+    def _log(self, lane: Lane) -> Log:
+        ground, recovery = self._ground, self._ground.recovery
         found = recovery.lanes[lane]
         births = Births(
-            lane, self._files, self._pools[lane], found.folder, self._origin, self._clock,
+            lane, ground.files, ground.pools[lane], found.folder, ground.origin, self._clock,
             found.last_number + 1,
         )  # fmt: skip
         preface = self._table if lane is Lane.META else tuple
         return Log(
-            self._settings, births, self._clock, self._schemas, found.segments,
-            recovery.settling(lane), self._key, preface, self._loan,
+            self._settings, births, self._clock, ground.schemas, found.segments,
+            recovery.settling(lane), self._key, preface, ground.loan, ground.trouble,
         )  # fmt: skip
 
     def start(self, on_commit: Callable[[Lane], None]) -> None:
@@ -208,7 +134,7 @@ class Journal:
 
         Raises:
             JournalFullError: No room, and nothing stored may go yet.
-            JournalError: Too much waits for the disk. Nothing was taken, no seq was used.
+            JournalError: It is too large. Nothing was taken, no seq was used.
         """
         return self._logs[lane].append(
             stream, payload, time_ns, readings, COVERS if covers else 0, self._schema
@@ -250,15 +176,15 @@ class Journal:
         """Return when everything appended to ``lane`` so far is committed.
 
         Raises:
-            JournalError: The disk failed; the records wait in memory.
+            JournalError: The disk failed; the records wait in memory, or a gap counts them.
         """
         log = self._logs[lane]
         if log.failed is not None:
             raise JournalError(f"{lane}: {log.failed}")
-        if log.committed_count >= log.appended:
+        if not log.waiting.count:
             return
         future = asyncio.get_running_loop().create_future()
-        self._waiters.append(_Waiter(log, log.appended, future))
+        self._waiters.append(_Waiter(log, log.waiting.taken, log.waiting.sheds, future))
         await future
 
     def _tell(self, log: Log) -> None:
@@ -273,16 +199,34 @@ class Journal:
 
     def _told(self, log: Log) -> None:
         for waiter in [w for w in self._waiters if w.log is log]:
+            why = log.failed
+            if waiter.sheds != log.waiting.sheds:
+                why = "the disk was too slow"
             if waiter.future.done():
                 self._waiters.remove(waiter)
-            elif log.committed_count >= waiter.count:
+            elif why is not None:
+                self._waiters.remove(waiter)
+                waiter.future.set_exception(JournalError(f"{log.lane}: {why}"))
+            elif log.waiting.done >= waiter.count:
                 self._waiters.remove(waiter)
                 waiter.future.set_result(None)
-            elif log.failed is not None:
-                self._waiters.remove(waiter)
-                waiter.future.set_exception(JournalError(f"{log.lane}: {log.failed}"))
         if log.failed is None:
             self._on_commit(log.lane)
+
+    def trouble(self, lane: Lane) -> str | None:
+        """Why nobody should wait for the disk at present; None: ``lane`` is being kept."""
+        return self._logs[lane].trouble()
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        """Up to ``limit`` records that wait for the disk, each with its number since start.
+
+        after: the last number seen. Nothing of it has a position yet; what memory could
+        not hold is a `Damage`.
+        """
+        log = self._logs[lane]
+        with log.lock:
+            drafts = log.waiting.since(after, limit)
+        return [(n, _unsaved(draft)) for n, draft in drafts if draft.kind in DELIVERED]
 
     def committed(self, lane: Lane) -> int:
         """Position at which the last committed frame of ``lane`` ends."""
@@ -314,14 +258,14 @@ class Journal:
             JournalError: It is missing, damaged, or the disk cannot read.
         """
         try:
-            return self._schemas.read(key)
+            return self._ground.schemas.read(key)
         except OSError as error:
             raise JournalError(f"schema {key:016x}: {error}") from error
 
     def use_schema(self, blob: bytes, config: str) -> None:
         """From now on records have the layout ``blob``, under configuration ``config``."""
-        self._schema = self._schemas.use(blob)
-        self._origin.config = config
+        self._schema = self._ground.schemas.use(blob)
+        self._ground.origin.config = config
 
     def tune(self, *, commit_s: float, memory: int, retain_settled_s: float) -> None:
         """Go on with these settings; path and size of an open journal never change."""
@@ -389,8 +333,9 @@ class Journal:
         """The journal in numbers."""
         lanes = {lane: log.stats() for lane, log in self._logs.items()}
         used = sum(s.segments * self._pools[lane].segment_bytes for lane, s in lanes.items())
-        pools = (self._pools[Lane.DATA], self._pools[Lane.ALARM])
-        reserved = sum((pool.free + pool.lent) * pool.segment_bytes for pool in pools)
+        reserved = sum(
+            (pool.free + pool.lent) * pool.segment_bytes for pool in self._each_pool()
+        )
         writers = tuple(writer.state() for writer in self._writers)
         return Stats(used, self._settings.size, reserved, lanes, writers)
 
@@ -408,14 +353,14 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{self._settings.path}: {error}") from error
         finally:
-            self._release()
+            await asyncio.to_thread(self._release)
 
     def _release(self) -> None:
         for reader in self._readers.values():
             reader.close()
         for log in self._logs.values():
             log.close()
-        self._claim.close()
+        self._ground.claim.close()
 
     def _stop(self) -> None:
         for thread in (*self._writers, self._grower):
@@ -424,10 +369,13 @@ class Journal:
             commit_and_say(log)
 
     def _finish(self, *, clean: bool) -> None:
-        self._cursor.write(self._cursor_now(), sync=True)
+        if not self.is_stored:
+            return
+        self._ground.cursor.write(self._cursor_now(), sync=True)
         failed = any(log.failed is not None for log in self._logs.values())
         if clean and not failed:
-            self._state.write({**(self._state.read() or {}), "clean": True}, sync=True)
+            state = self._ground.state
+            state.write({**(state.read() or {}), "clean": True}, sync=True)
 
     def _cursor_now(self) -> dict[str, tuple[int, int, int]]:
         return {lane.value: log.cursor() for lane, log in self._logs.items()}
@@ -438,46 +386,20 @@ class Journal:
         if now == self._cursor_said:
             return
         try:
-            self._cursor.write(now, sync=False)
+            self._ground.cursor.write(now, sync=False)
         except OSError:
             return  # tried again in a second; the commits tell of a failed disk
         self._cursor_said = now
 
 
-def _claim(files: Files, settings: Settings) -> File:
-    try:
-        return files.claim(settings.path)
-    except BlockingIOError as error:
-        raise JournalError(f"{settings.path}: another instance is using this journal").in_words(
-            "journal_in_use", path=settings.path
-        ) from error
-    except OSError as error:
-        code = _CLAIM_REFUSED.get(error.errno or 0, "journal_disk")
-        raise JournalError(f"{settings.path}: {error.strerror or error}").in_words(
-            code, path=settings.path, reason=error
-        ) from error
-
-
-_CLAIM_REFUSED = {errno.ENOTDIR: "journal_not_a_folder", errno.EPERM: "journal_not_private"}
-"""What `Files.claim` says of a folder that cannot be ours alone."""
-
-
-def _make_ready(pool: Pool) -> None:
-    """Have some files written; a full disk is no reason not to start."""
-    try:
-        pool.trim()
-        while pool.free < _READY_SEGMENTS and pool.grow():
-            pass
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        log.warning("journal pool cannot grow", error=str(error))
-
-
-def _pools(files: Files, settings: Settings) -> dict[Lane, Pool]:
-    folder = settings.path / "pool"
-    small = settings.quota(Lane.ALARM) + settings.quota(Lane.META) + KEPT_BACK
-    data = settings.quota(Lane.DATA) + KEPT_BACK
-    large = Pool(files, folder / "large", settings.data_segment, data, KEPT_BACK)
-    others = Pool(files, folder / "small", settings.small_segment, small, KEPT_BACK)
-    return {Lane.DATA: large, Lane.ALARM: others, Lane.META: others}
+def _unsaved(draft: Draft) -> Entry | Damage:
+    """``draft`` as it will be read once it is on disk."""
+    stream, incarnation, seq = draft.name.decode(), draft.incarnation.hex(), draft.seq
+    if draft.kind == Kind.DROPPED:
+        first, from_ns, readings = unpack_dropped(draft.payload)
+        cause = Cause.STORAGE_FAILED
+        return Damage(
+            0, stream, incarnation, first, seq, from_ns, draft.time_ns, readings, cause
+        )
+    record = (seq, draft.schema, draft.time_ns, draft.readings, draft.payload)
+    return Entry(0, stream, incarnation, *record)

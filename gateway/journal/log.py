@@ -1,7 +1,9 @@
 """One lane: records wait in memory, a writer thread makes them durable, settling frees them.
 
-The event loop appends and settles; one writer thread commits. ``lock`` guards what
-both touch and is never held during a write or a flush.
+The event loop appends and settles; one writer thread commits; one thread at a time reads.
+``lock`` guards what they share in memory and is never held during a system call: the loop
+must not wait for a disk. ``files_lock`` is held while a file is read, and while one changes
+its name; the loop never takes it.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ from gateway.journal.schemas import Schemas
 from gateway.journal.segment import DELIVERED, Segment, capacity, place
 from gateway.journal.settling import Settling
 from gateway.journal.tail import Active, Births, Written
+from gateway.journal.waiting import Waiting
 from gateway.journal.words import LaneStats, Settings
 from gateway.model import Lane
 
 COMMIT_BYTES = 64 << 10
 RETRY_S = 30.0
 """Pause after the disk failed twice in a row."""
+STALL_S = 5.0
+"""A disk that took nothing for so long is in trouble, though it may only be slow."""
 _FULL_RETRY_S = 1.0
 
 
@@ -52,20 +57,20 @@ class Log:
     def __init__(
         self, settings: Settings, births: Births, clock: Clock, schemas: Schemas,
         segments: list[Segment], settling: Settling, incarnation: bytes,
-        preface: Callable[[], Iterable[Draft]], loan: Loan,
+        preface: Callable[[], Iterable[Draft]], loan: Loan, failed: str | None = None,
     ) -> None:  # fmt: skip
+        """failed: why the disk takes nothing, if that is known already."""
         self.lane: Lane = births.lane
         self.lock = threading.Lock()
+        self.files_lock = threading.Lock()
         self.segments = segments
         """In order; the active one last."""
         self.settling = settling
         self.wake: Callable[[], None] = lambda: None
         self.meter = Meter()
-        self.failed: str | None = None
-        self.memory_bytes = 0
-        self.appended = 0
-        """Frames taken since start; `committed_count` follows."""
-        self.committed_count = 0
+        self.failed = failed
+        """Why the disk took nothing when it was asked last."""
+        self.waiting = Waiting(settings.memory_limit(births.lane))
         self.committed_heads: dict[str, int] = {}
         self.heads: dict[str, int] = {}
         """Last seq given to each stream of this incarnation."""
@@ -77,13 +82,13 @@ class Log:
         self._preface = preface
         self._loan = loan
         self._names: dict[str, bytes] = {}
-        self._pending: list[Draft] = []
-        self._uncommitted: list[Draft] = []
         self._first_at: float | None = None
+        """When the oldest fresh frame was taken."""
+        self._writing_since: float | None = None
+        """When the oldest frame in the writer's hands was taken."""
         self._retry_at = 0.0
         self._active: Active | None = None
         self._ahead: Active | None = None
-        self._limit = settings.memory_limit(self.lane)
         self._delay_s = settings.delay_s(self.lane)
         self._usable = capacity(births.pool.segment_bytes) * 7 // 8
         self._largest = self._usable // 2
@@ -105,7 +110,8 @@ class Log:
     def tune(self, settings: Settings) -> None:
         """Commit, hold and retain by ``settings`` from now on; path and sizes are the same."""
         self._settings = settings
-        self._limit = settings.memory_limit(self.lane)
+        with self.lock:
+            self.waiting.limit = settings.memory_limit(self.lane)
         self._delay_s = settings.delay_s(self.lane)
 
     def append(
@@ -115,7 +121,7 @@ class Log:
 
         Raises:
             JournalFullError: The disk share is used up by records not yet settled.
-            JournalError: Too much waits for the disk, or the record is too large.
+            JournalError: The record is too large.
         """
         name = self._names.get(stream)
         if name is None:
@@ -149,26 +155,21 @@ class Log:
             self._take_in(draft, size)
 
     def _take_in(self, draft: Draft, size: int) -> None:
-        self._pending.append(draft)
-        before = self.memory_bytes
-        self.memory_bytes = before + size
-        self.appended += 1
+        before = self.waiting.bytes
+        self.waiting.add(draft, size)
         if self._first_at is None:
             self._first_at = self._clock.monotonic()
             self.wake()
-        elif before < COMMIT_BYTES <= self.memory_bytes:
+        elif before < COMMIT_BYTES <= self.waiting.bytes:
             self.wake()
 
     def _admit(self, size: int) -> None:
-        wanted = self.memory_bytes + size
-        if size <= self._largest and wanted <= self._limit and wanted <= self._room:
-            return
         if size > self._largest:
             raise JournalError(f"{self.lane}: a record of {size} bytes is too large")
-        if wanted > self._limit:
-            why = self.failed or "the disk is too slow"
-            raise JournalError(f"{self.lane}: {self.memory_bytes} bytes wait for it: {why}")
-        raise JournalFullError(f"{self.lane}: journal full, nothing settled is left to recycle")
+        if self.waiting.bytes + size > self._room:
+            raise JournalFullError(
+                f"{self.lane}: journal full, nothing settled is left to recycle"
+            )
 
     def settle(self, position: int) -> None:
         """Everything up to ``position`` was acknowledged; notes must reach that far."""
@@ -220,7 +221,7 @@ class Log:
 
     def due_in(self, now: float) -> float | None:
         """Seconds until `commit` should be called; None: nothing waits."""
-        first, waiting = self._first_at, self.memory_bytes
+        first, waiting = self._first_at, self.waiting.bytes
         if self.failed is not None:
             return max(0.0, self._retry_at - now)
         if self._loan.is_wanted and self.lane is Lane.DATA:
@@ -232,16 +233,19 @@ class Log:
     def commit(self) -> bool:
         """Write and flush what waits; True when everything taken is durable."""
         with self.lock:
-            self._uncommitted += self._pending
-            self._pending = []
-            self._first_at = None
+            self.waiting.begin()
+            since = self._first_at if self._writing_since is None else self._writing_since
+            self._writing_since, self._first_at = since, None
         started = self._clock.monotonic()
         trouble = self._attempt() and self._attempt()
         self.meter.busy_since = None
         if trouble is None:
             self.meter.last_commit_s = self._clock.monotonic() - started
         with self.lock:
+            self.waiting.give_back()
             self.failed = trouble
+            if trouble is None:
+                self._writing_since = None
             self._room = self._measure_room()
         return trouble is None
 
@@ -250,7 +254,7 @@ class Log:
         try:
             self._settle_loan()
             self._schemas.save()
-            while self._uncommitted:
+            while self.waiting.writing:
                 self._write()
             if self._active and self._active.is_half_full and self._ahead is None:
                 self._prepare()
@@ -273,7 +277,7 @@ class Log:
         if self._active is None:
             self._activate()
             return
-        done = self._write_to(self._active, self._uncommitted)
+        done = self._write_to(self._active, self.waiting.writing)
         self._committed(self._active, done)
         if done.sealed:
             self._active.file.close()
@@ -305,13 +309,17 @@ class Log:
         while True:
             self._watch()
             try:
-                return self._births.next()
+                return self._births.next(self._oldest())
             except OSError as error:
                 # Somebody else filled the disk before the pool was whole: what it
                 # has of files is all there will be.
                 if error.errno not in DISK_FULL:
                     raise
             self._make_room()
+
+    def _oldest(self) -> int | None:
+        """Number of the oldest segment that holds records."""
+        return next((s.number for s in self.segments if not s.is_tomb), None)
 
     def _make_room(self) -> None:
         """Give up one segment: the oldest settled one, else the oldest of all.
@@ -373,11 +381,12 @@ class Log:
         new = [bury(files, pool, victim.path.parent, victim, first, rows)] if rows else []
         for each in new:
             each.paid_before = paid
-        with self.lock:
-            gone = [each for each in (tomb, victim) if each is not None]
-            start = self.segments.index(gone[0])
-            self.segments[start : at + 1] = new
-            self.meter.evicted_records += sum(row.last_seq - row.first_seq + 1 for row in lost)
+        gone = [each for each in (tomb, victim) if each is not None]
+        with self.files_lock:
+            with self.lock:
+                start = self.segments.index(gone[0])
+                self.segments[start : at + 1] = new
+                self.meter.evicted_records += sum(r.last_seq - r.first_seq + 1 for r in lost)
             for each in gone:
                 pool.give(each.path)
 
@@ -391,10 +400,11 @@ class Log:
             self._recycle()
 
     def _recycle(self) -> None:
-        with self.lock:
-            # Under the lock: no reader may be inside while the file changes hands.
+        with self.files_lock:
+            # No reader may be inside while the file changes hands.
             self._births.pool.give(self.segments[0].path)
-            del self.segments[0]
+            with self.lock:
+                del self.segments[0]
 
     def _committed(self, active: Active, done: Written, *, foreign: bool = False) -> None:
         with self.lock:
@@ -408,11 +418,9 @@ class Log:
             self._settle_marks()
             if foreign:
                 return
-            del self._uncommitted[:count]
-            self.committed_count += count
-            self.memory_bytes -= sum(map(_size, done.drafts))
+            self.waiting.finish(count)
             for draft in done.drafts:
-                if draft.kind == Kind.RECORD:
+                if draft.kind in DELIVERED:
                     self.committed_heads[draft.name.decode()] = draft.seq
 
     def _abandon(self) -> None:
@@ -424,7 +432,7 @@ class Log:
         active.segment.rows = active.tally.seal(active.end).rows
         if active.end > HEADER_BYTES:
             return
-        with self.lock:
+        with self.files_lock, self.lock:
             self.segments.remove(active.segment)
         self._births.pool.lost()
         try:
@@ -468,12 +476,25 @@ class Log:
                 unsettled_readings=readings,
                 unsettled_bytes=0 if is_settled else size,
                 oldest_unsettled_ns=None if is_settled else self._oldest_ns(after),
-                memory_bytes=self.memory_bytes,
+                memory_bytes=self.waiting.bytes,
                 commits=self.meter.commits,
                 last_commit_s=self.meter.last_commit_s,
                 failed=self.failed,
+                waiting_s=self._waiting_s(),
                 evicted_records=self.meter.evicted_records,
             )
+
+    def _waiting_s(self) -> float:
+        """How long the oldest frame has waited for the disk."""
+        taken = self._first_at if self._writing_since is None else self._writing_since
+        return 0.0 if taken is None else self._clock.monotonic() - taken
+
+    def trouble(self) -> str | None:
+        """Why nobody should wait for the disk at present; None: it takes what it is given."""
+        if self.failed is not None:
+            return self.failed
+        waited_s = self._waiting_s()
+        return f"no answer for {waited_s:.0f} s" if waited_s > STALL_S else None
 
     def _oldest_ns(self, unsettled: list[Segment]) -> int | None:
         times = (s.first_ns for s in unsettled if s.records)
@@ -486,7 +507,3 @@ def _name(stream: str) -> bytes:
     if not 0 < len(name) <= NAME_LIMIT:
         raise JournalError(f"stream name of {len(name)} bytes")
     return name
-
-
-def _size(draft: Draft) -> int:
-    return frame_bytes(draft.name, draft.payload)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from gateway.journal.evict import UNKNOWN_READINGS, fewer, settled_readings
 from gateway.journal.files import Files
-from gateway.journal.format import HEADER_BYTES, Frame, Kind, Row
+from gateway.journal.format import (
+    HEADER_BYTES,
+    Frame,
+    Kind,
+    Row,
+    first_of,
+    unpack_dropped,
+)
 from gateway.journal.gather import seal_rows
 from gateway.journal.log import Log
 from gateway.journal.scan import Scan
@@ -41,7 +48,7 @@ class Reader:
             OSError: The disk cannot read; the next call starts anew.
         """
         found: list[Entry | Damage] = []
-        with self._log.lock:
+        with self._log.files_lock:
             try:
                 if after != self._position:
                     self._seek(after)
@@ -49,12 +56,16 @@ class Reader:
                     self._resume(self._segment.number)
                 self._fill(found, after, max_bytes, max_records)
             except OSError:
-                self.close()
+                self._forget()
                 raise
         return found
 
     def close(self) -> None:
-        """Forget the place."""
+        """Forget the place, when nobody reads any more."""
+        with self._log.files_lock:
+            self._forget()
+
+    def _forget(self) -> None:
         self._leave_file()
         self._position = -1
 
@@ -77,12 +88,13 @@ class Reader:
 
     def _seek(self, after: int) -> None:
         """Stand at ``after``; at the settled position what must follow is known."""
-        self.close()
+        self._forget()
         settling = self._log.settling
-        self._is_complete = after == settling.position
-        self._expected = dict(settling.expected) if self._is_complete else {}
-        if self._is_complete:
-            settling.restart()
+        with self._log.lock:
+            self._is_complete = after == settling.position
+            self._expected = dict(settling.expected) if self._is_complete else {}
+            if self._is_complete:
+                settling.restart()
         self._position = after
         number, offset = after >> 32, after & 0xFFFFFFFF & ~7
         for segment in self._log.segments:
@@ -132,18 +144,26 @@ class Reader:
         """Add ``frame`` and what is missing before it."""
         kind, _, incarnation, name, seq, schema, time_ns, readings, payload, at, end = frame
         key = (incarnation, name)
+        first, first_ns = (seq, time_ns) if kind != Kind.DROPPED else first_of(frame)
         due = self._expected.get(key)
         if due is None:
             is_first = self._is_complete and incarnation == self._incarnation
-            due = (1 if is_first else seq, time_ns)
+            due = (1 if is_first else first, first_ns)
         if seq < due[0]:
             return  # written twice: the flush of its first place failed
         self._expected[key] = (seq + 1, time_ns)
-        if seq > due[0]:
+        if first > due[0]:
             position = base | at | _INSIDE
-            self._miss(position, key, due, seq - 1, time_ns, None, after, found)
+            self._miss(position, key, due, first - 1, time_ns, None, after, found)
+            due = (first, first_ns)
         position = base | end
         if position <= after:
+            return
+        if kind == Kind.DROPPED and payload is not None:
+            readings = unpack_dropped(payload)[2]
+            cause = Cause.STORAGE_FAILED
+            due = (first, first_ns) if first == 1 else due  # before it there was no record
+            self._miss(position, key, due, seq, time_ns, readings, after, found, cause)
             return
         if payload is None or kind == Kind.LOST:
             lost = (seq, due[1])
@@ -153,9 +173,11 @@ class Reader:
         entry = (position, stream, words, seq, schema, time_ns, readings, payload)
         found.append(_new(Entry, entry))
         self._position = position
-        settling = self._log.settling
-        if position > settling.noted:
-            settling.note(_new(Note, (position, key, seq, time_ns, 1, readings)))
+        self._note(_new(Note, (position, key, seq, time_ns, 1, readings)))
+
+    def _note(self, note: Note) -> None:
+        with self._log.lock:
+            self._log.settling.note(note)
 
     def _evicted(self, segment: Segment, row: Row, due_seq: int) -> int | None:
         """Readings of ``row`` from ``due_seq`` on; None when nobody knows."""
@@ -164,7 +186,8 @@ class Reader:
         if due_seq <= row.first_seq:
             return row.readings
         key, settling = (row.incarnation, row.name), self._log.settling
-        gone = settled_readings(segment, key, settling) + settling.unpaid(key, due_seq)
+        with self._log.lock:
+            gone = settled_readings(segment, key, settling) + settling.unpaid(key, due_seq)
         return fewer(row.readings, gone)
 
     def _miss(
@@ -181,8 +204,8 @@ class Reader:
                 position, stream, incarnation, due[0], last_seq, due[1], to_ns, readings, cause
             )
         )
-        count = last_seq - due[0] + 1
-        self._log.settling.note(Note(position, key, last_seq, to_ns, count, readings or 0))
+        count = 1 if cause is Cause.STORAGE_FAILED else last_seq - due[0] + 1
+        self._note(Note(position, key, last_seq, to_ns, count, readings or 0))
 
     def _word(self, key: Key) -> tuple[str, str, Key]:
         words = self._words[key] = key[1].decode(), key[0].hex(), key

@@ -25,6 +25,7 @@ from gateway.journal.format import (
     Kind,
     NewerFormatError,
     Row,
+    first_of,
     pack_rows,
     unpack_header,
     unpack_rows,
@@ -35,7 +36,7 @@ from gateway.journal.scan import read_seal, walk
 from gateway.journal.segment import DELIVERED, Segment, Tally, place
 from gateway.journal.settling import Key, Settling
 from gateway.journal.words import ENDED, Recovered, StreamState, TornStream
-from gateway.model import Lane
+from gateway.model import Cause, Lane
 
 log = structlog.get_logger()
 StreamKey = tuple[Lane, str]
@@ -61,6 +62,8 @@ class Recovery:
         self.lanes = {lane: LaneFound(lane, path / lane.value) for lane in Lane}
         self.covered: dict[StreamKey, Row] = {}
         """Where every stream that was ever heard of ended."""
+        self._gone: dict[StreamKey, TornStream] = {}
+        """Streams of which a mark tells, and no record is left."""
 
     def check_formats(self) -> None:
         """Look at every segment header before anything is touched.
@@ -90,7 +93,7 @@ class Recovery:
             first_start=last is None,
             previous=last,
             streams={key: _state(row) for key, row in self.covered.items()},
-            torn=dict(self._torn()),
+            torn={**self._gone, **dict(self._torn())},
             quarantined=tuple(self._quarantined),
         )
 
@@ -229,7 +232,10 @@ class Recovery:
                 self.covered[lane, name.decode()] = row
         for said in self._marks():
             mark, key = said, (said.lane, said.name.decode())
-            if key not in self.covered and self.lanes[mark.lane].has_unreadable:
+            found = self.lanes[mark.lane]
+            if key not in self.covered and _should_hold(found, mark):
+                self._gone[key] = self._lost(mark)
+            if key not in self.covered and found.has_unreadable:
                 # The records the mark counts on may be the ones that cannot be read.
                 mark = mark._replace(covered_ns=None)
             known = self.covered.setdefault(key, mark)
@@ -239,6 +245,12 @@ class Recovery:
                 self.covered[key] = known._replace(covered_ns=mark.covered_ns)
             elif mark.last_seq < known.last_seq and mark.covered_ns != ENDED:
                 self.covered[key] = known._replace(covered_ns=_further(known, mark))
+
+    def _lost(self, mark: Row) -> TornStream:
+        """All that ``mark`` counted: nothing of it is there."""
+        to_ns = mark.covered_ns or mark.last_ns
+        from_ns = min(self._began_ns(mark.incarnation.hex()), to_ns)
+        return TornStream(1, mark.last_seq, from_ns, to_ns, None, Cause.JOURNAL_CORRUPT)
 
     def _marks(self) -> list[Row]:
         """Rows of marks, oldest first, from the last mark that names every stream on."""
@@ -293,7 +305,24 @@ class Recovery:
                     )
             elif segment.number == found.settled >> 32:
                 self._survey(found, segment, settling)
+            if found.is_all_there(segment.header):
+                self._expect_from_one(segment, settling)
         return settling
+
+    def _expect_from_one(self, segment: Segment, settling: Settling) -> None:
+        """What stood before ``segment`` in its incarnation and is not there is lost."""
+        began_ns = self._began_ns(segment.header.incarnation)
+        for row in seal_rows(self._files, segment):
+            if row.incarnation.hex() == segment.header.incarnation:
+                due = (1, min(began_ns, row.first_ns))
+                settling.expected.setdefault((row.incarnation, row.name), due)
+
+    def _began_ns(self, incarnation: str) -> int:
+        """When ``incarnation`` began, or else took its first segment that is still there."""
+        if self._state is not None and self._state["incarnation"] == incarnation:
+            return int(self._state.get("began_ns", 0))
+        headers = (s.header for found in self.lanes.values() for s in found.segments)
+        return min((h.time_ns for h in headers if h.incarnation == incarnation), default=0)
 
     def _survey(self, found: LaneFound, segment: Segment, settling: Settling) -> None:
         for n, row in enumerate(seal_rows(self._files, segment), start=1):
@@ -344,6 +373,14 @@ class Recovery:
         }
 
 
+def _should_hold(found: LaneFound, mark: Row) -> bool:
+    """The records ``mark`` counted were never let go: they must be in the lane."""
+    if not found.segments:
+        return True  # the newest segment is never let go
+    newest = found.segments[-1].header
+    return newest.incarnation == mark.incarnation.hex() and found.is_all_there(newest)
+
+
 def _is_superseded(header: Header, tombs: Iterable[Header]) -> bool:
     """A tomb that stands for ``header`` and more was durable before the crash."""
     return any(
@@ -361,7 +398,7 @@ def _drop_rewritten(found: LaneFound) -> None:
         else:
             frames = [f for f in frames if f.seq < first.get(f[2:4], f.seq + 1)]
             found.frames[segment.number] = frames
-            begins = {f[2:4]: f.seq for f in reversed(frames) if f.kind in DELIVERED}
+            begins = {f[2:4]: first_of(f)[0] for f in reversed(frames) if f.kind in DELIVERED}
         for key, seq in begins.items():
             first[key] = min(seq, first.get(key, seq))
 

@@ -27,17 +27,17 @@ class Schemas:
     def __init__(self, files: Files, folder: Path) -> None:
         self._files = files
         self._folder = folder
-        self._lock = threading.Lock()
+        self._saving = threading.Lock()
+        """Two writers save; the event loop never waits for them."""
         self._known: dict[int, bytes] = {}
         self._unsaved: dict[int, bytes] = {}
 
     def use(self, blob: bytes) -> int:
         """The key of ``blob``, which `save` will make durable."""
         key = schema_key(blob)
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = blob
-                self._unsaved[key] = blob
+        if key not in self._known:
+            self._known[key] = blob
+            self._unsaved[key] = blob
         return key
 
     def save(self) -> None:
@@ -48,7 +48,7 @@ class Schemas:
         """
         if not self._unsaved:
             return
-        with self._lock:
+        with self._saving:
             for key, blob in list(self._unsaved.items()):
                 if self._stored(key) != blob:
                     self._write(key, blob)
@@ -60,13 +60,12 @@ class Schemas:
         Raises:
             JournalError: It is not stored, or both copies are damaged.
         """
-        with self._lock:
-            if key not in self._known:
-                blob = self._stored(key)
-                if blob is None:
-                    raise JournalError(f"schema {key:016x} is missing or damaged")
-                self._known[key] = blob
-            return self._known[key]
+        blob = self._known.get(key)
+        if blob is None:
+            blob = self._stored(key)
+            if blob is None:
+                raise JournalError(f"schema {key:016x} is missing or damaged")
+        return blob
 
     def keep(self, keys: Container[int]) -> None:
         """Remove what no segment refers to."""
@@ -77,6 +76,8 @@ class Schemas:
     def _write(self, key: int, blob: bytes) -> None:
         copy = _HEAD.pack(_MAGIC, len(blob), crc32(blob)) + blob
         draft = self._folder / f"{key:016x}.new"
+        if draft.name in self._files.names(self._folder):
+            self._files.remove(draft)  # its flush failed: that file is never flushed again
         file = self._files.open(draft, create=True)
         try:
             # The length heads both copies, so the second is found from the end of the file.

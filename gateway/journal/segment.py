@@ -18,6 +18,7 @@ from gateway.journal.format import (
     Kind,
     Row,
     Seal,
+    first_of,
     pack_frame,
     pack_header,
     pack_seal,
@@ -30,7 +31,7 @@ from gateway.model import Lane
 PREFIX = "seg-"
 TOMB_PREFIX = "gone-"
 _LONG_AGO = -(1 << 63)
-DELIVERED = frozenset((Kind.RECORD, Kind.LOST))
+DELIVERED = frozenset((Kind.RECORD, Kind.LOST, Kind.DROPPED))
 
 
 def place(number: int, offset: int) -> int:
@@ -109,8 +110,9 @@ class Tally:
         row = self.rows.get(key)
         if row is None:
             self.row_total += row_bytes(name)
+            first, first_ns = first_of(frame)
             row = Row(
-                self.lane, name, incarnation, seq, seq, time_ns, time_ns, readings, covered
+                self.lane, name, incarnation, first, seq, first_ns, time_ns, readings, covered
             )
         else:
             # The later record tells, also when the clock was set back between the two.

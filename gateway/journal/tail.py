@@ -132,8 +132,10 @@ class Births:
         self._clock = clock
         self._next = self._first = next_number
 
-    def next(self) -> Active:
+    def next(self, oldest: int | None) -> Active:
         """A new segment, durable and empty.
+
+        oldest: number of the oldest one that holds records; None: there is none.
 
         Raises:
             OSError: There is no room, or the disk failed.
@@ -143,6 +145,7 @@ class Births:
             self.lane.value, self._next, int.from_bytes(os.urandom(8)), origin.gateway,
             origin.incarnation, origin.previous, self._first, origin.boot,
             self._clock.now_ns(), self._clock.monotonic_ns(), origin.config,
+            oldest=self._next if oldest is None else oldest,
         )  # fmt: skip
         self._next += 1
         segment, file = give_birth(self.files, self.pool, self._folder, header)

@@ -102,13 +102,17 @@ class StreamState(NamedTuple):
 
 
 class TornStream(NamedTuple):
-    """Records that were being written when the last incarnation died."""
+    """Records of the last incarnation that cannot be there any more: it died writing them,
+    or the segments that held them are gone.
+    """
 
     first_seq: int
     last_seq: int
     from_ns: int
     to_ns: int
-    readings: int
+    readings: int | None
+    """None: nobody knows how many."""
+    cause: Cause = Cause.UNCOMMITTED_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,8 @@ class LaneStats:
     last_commit_s: float
     """How long the last commit took, write and flush."""
     failed: str | None
+    waiting_s: float = 0.0
+    """How long the oldest record in memory has waited for the disk."""
     evicted_records: int = 0
     """Given up unsettled since start, for want of room."""
 

@@ -295,6 +295,12 @@ class _Memory:
     def settled(self, lane: Lane) -> int:
         return self._settled if lane is Lane.DATA else 0
 
+    def trouble(self, lane: Lane) -> str | None:
+        return None
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        return []
+
     def quarantine(self, lines: Sequence[bytes]) -> None:
         raise BenchError("delivery quarantined a record")
 
@@ -342,15 +348,22 @@ class _Taker:
 
 
 def _deliver(bench: Bench) -> None:
+    asyncio.run(_deliver_all(bench))
+
+
+async def _deliver_all(bench: Bench) -> None:
     memory, taker = _Memory(bench), _Taker()
     delivery = Delivery(memory, taker, bench.dialect, bench.clock, policy=Policy())
     delivery.hear(Connected(65_535, None, can_refuse=True))
     lane = delivery.lanes[Lane.DATA]
-    while memory.settled(Lane.DATA) < memory.committed(Lane.DATA):
-        lane.turn()
-        tokens, taker.tokens = taker.tokens, []
-        for token in tokens:
-            delivery.hear(Acknowledged(token, 0))
+    async with asyncio.TaskGroup() as group:
+        while memory.settled(Lane.DATA) < memory.committed(Lane.DATA):
+            lane.fetch(group)
+            await asyncio.sleep(0)
+            lane.turn()
+            tokens, taker.tokens = taker.tokens, []
+            for token in tokens:
+                delivery.hear(Acknowledged(token, 0))
 
 
 def measure(site: Site, effort: Effort) -> dict[str, float]:

@@ -53,6 +53,9 @@ class MemoryJournal:
         self.entries: dict[Lane, list[Entry | Damage]] = {lane: [] for lane in Lane}
         self.settlements: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self.refused: list[bytes] = []
+        self.sick: str | None = None
+        """Why the disk takes nothing; what is kept meanwhile is in ``memory``."""
+        self.memory: dict[Lane, list[Entry | Damage]] = {lane: [] for lane in Lane}
         self.debts: dict[Lane, list[Damage]] = {lane: [] for lane in Lane}
         self._seqs: dict[tuple[Lane, str, str], int] = {}
 
@@ -100,6 +103,12 @@ class MemoryJournal:
         self.entries[lane].append(entry)
         return entry
 
+    def trouble(self, lane: Lane) -> str | None:
+        return self.sick
+
+    def unsaved(self, lane: Lane, after: int, limit: int) -> list[tuple[int, Entry | Damage]]:
+        return list(enumerate(self.memory[lane], start=1))[after : after + limit]
+
     def quarantine(self, lines: Sequence[bytes]) -> None:
         self.refused += lines
 
@@ -108,6 +117,25 @@ class MemoryJournal:
 
     def owe(self, lane: Lane, gaps: Sequence[Damage]) -> None:
         self.debts[lane] = list(gaps)
+
+    def keep_in_memory(self, device: str, count: int, *, lane: Lane = Lane.DATA) -> None:
+        """Take polls that no disk takes."""
+        of = next(b for b in self.blocks if b.device == device)
+        key = (lane, RUN, device)
+        for _ in range(count):
+            seq = self._seqs[key] = self._seqs.get(key, 0) + 1
+            batch = Batch(of, START_NS, (seq,) * len(of.tags), mono_ns=(1, 2))
+            payload = self.encoder.batch(batch, stamp())
+            self.memory[lane].append(Entry(0, device, RUN, seq, 1, START_NS, 1, payload))
+
+    def recover(self) -> None:
+        """The disk takes again: what was in memory is committed."""
+        self.sick = None
+        for lane, entries in self.memory.items():
+            for entry in entries:
+                position = self.committed(lane) + 10
+                self.entries[lane].append(entry._replace(position=position))
+            entries.clear()
 
     def damage(self, device: str, count: int, readings: int | None) -> Damage:
         """Store ``count`` records that cannot be read."""

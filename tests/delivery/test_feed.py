@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gateway.errors import JournalError
 from gateway.feed import HELD_BYTES, READ_RECORDS, RETRY_S, Feed
 from gateway.journal import Damage, Entry
+from gateway.lane import Item
 from gateway.model import Lane
 from tests.delivery.plant import MemoryJournal, StillClock, block
 from tests.delivery.site import DIALECT
@@ -39,50 +40,55 @@ def feed_of(journal: MemoryJournal) -> tuple[Feed, StillClock]:
     return Feed(Lane.DATA, journal, DIALECT, clock), clock
 
 
+async def load(feed: Feed) -> list[Item]:
+    fetched = await feed.fetch()
+    return [] if fetched is None else feed.take(fetched)
+
+
 def may_read(feed: Feed) -> bool:
     return feed.has_more
 
 
-def test_disk_that_cannot_be_read_is_tried_again_and_nothing_is_skipped() -> None:
+async def test_disk_that_cannot_be_read_is_tried_again_and_nothing_is_skipped() -> None:
     journal = SickJournal(reads=1, schemas=1)
     journal.poll()
     feed, clock = feed_of(journal)
     for _ in range(2):
-        assert feed.load() == []
+        assert await load(feed) == []
         assert feed.is_unreadable
         assert not feed.has_more
         clock.s += RETRY_S
-    (item,) = feed.load()
+    (item,) = await load(feed)
     assert (item.first, item.last) == (1, 1)
 
 
-def test_schema_lost_for_good_makes_gaps_of_its_records() -> None:
+async def test_schema_lost_for_good_makes_gaps_of_its_records() -> None:
     journal = SickJournal(schemas=3)
     journal.poll()
     feed, _ = feed_of(journal)
-    assert feed.load() == []
-    assert feed.load() == []
-    (item,) = feed.load()
+    assert await load(feed) == []
+    assert await load(feed) == []
+    (item,) = await load(feed)
     assert b"journal_corrupt" in feed._held[item.position].part
 
 
-def test_position_behind_the_last_record_is_not_read_for_ever() -> None:
+async def test_position_behind_the_last_record_is_not_read_for_ever() -> None:
     journal = MemoryJournal(block("tk101"))
     journal.poll()
     feed, _ = feed_of(journal)
-    feed.load()
+    await load(feed)
     journal.committed = lambda lane: 15  # type: ignore[method-assign]
-    assert feed.load() == []
+    assert await load(feed) == []
     assert not feed.has_more
 
 
-def test_records_in_memory_are_bounded_and_leave_when_settled() -> None:
+async def test_records_in_memory_are_bounded_and_leave_when_settled() -> None:
     journal = SickJournal()
     for _ in range(20_000):
         journal.poll()
     feed, _ = feed_of(journal)
     while may_read(feed):
-        assert 0 < len(feed.load()) <= READ_RECORDS
+        assert 0 < len(await load(feed)) <= READ_RECORDS
     held = sum(len(record.part) for record in feed._held.values())
     assert HELD_BYTES <= held < HELD_BYTES + 2_000_000
     feed.release(feed.read_to)

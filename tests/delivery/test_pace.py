@@ -61,12 +61,13 @@ async def test_backlog_waits_for_its_turn_and_alarms_and_live_readings_do_not() 
         delivery.committed(Lane.ALARM)
         await until(lambda: platform.of("alarm") != [])
         assert len(platform.seqs("tk101")) < 40
-        for _ in range(400):
+
+        def is_settled_a_second_later() -> bool:
             clock.s += 1.0
             delivery.committed(Lane.DATA)
-            await until(lambda: not delivery.window)
-            if journal.settled(Lane.DATA) == journal.committed(Lane.DATA):
-                break
+            return journal.settled(Lane.DATA) == journal.committed(Lane.DATA)
+
+        await until(is_settled_a_second_later, 0.02)
     assert platform.seqs("tk101") == list(range(1, 41))
 
 

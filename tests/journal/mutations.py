@@ -16,6 +16,8 @@ class Mutation(NamedTuple):
 
 
 _TEST = "tests/journal/test_evict.py::"
+_FAILED = "tests/journal/test_failed_disk.py::"
+_VOLATILE = "tests/delivery/test_volatile.py::"
 MUTATIONS = [
     Mutation(
         "the youngest unsettled records go first",
@@ -58,6 +60,63 @@ MUTATIONS = [
         "        if tomb and not fits(rows, pool.segment_bytes):\n",
         "        if tomb:\n",
         _TEST + "test_the_gap_takes_one_file_however_long_the_broker_is_away",
+    ),
+    Mutation(
+        "memory has no bound while the disk takes nothing",
+        "gateway/journal/waiting.py",
+        "        if self.bytes > self.limit:\n",
+        "        if self.bytes > self.limit << 20:\n",
+        _FAILED + "test_beyond_memory_the_oldest_become_one_gap_whose_count_is_exact",
+    ),
+    Mutation(
+        "what memory gives up is passed over in silence",
+        "gateway/journal/waiting.py",
+        "            if draft.kind != Kind.MARK:\n",
+        "            if draft.kind == Kind.MARK:\n",
+        _FAILED + "test_beyond_memory_the_oldest_become_one_gap_whose_count_is_exact",
+    ),
+    Mutation(
+        "an OPC UA server is acknowledged what memory gave up",
+        "gateway/journal/journal.py",
+        "            if waiter.sheds != log.waiting.sheds:\n",
+        "            if False:\n",
+        _FAILED + "test_durable_never_returns_for_what_memory_gave_up",
+    ),
+    Mutation(
+        "a disk that hangs is waited for",
+        "gateway/journal/log.py",
+        "if waited_s > STALL_S else None",
+        "if waited_s < 0 else None",
+        _FAILED + "test_while_a_disk_hangs_nobody_waits_and_memory_is_bounded",
+    ),
+    Mutation(
+        "the loop waits while a file changes hands",
+        "gateway/journal/log.py",
+        "        with self.files_lock:\n            # No reader may be",
+        "        with self.files_lock, self.lock:\n            # No reader may be",
+        _FAILED + "test_a_rename_that_hangs_while_a_segment_is_recycled_holds_up_nobody",
+    ),
+    Mutation(
+        "a segment deleted from the head of its incarnation is not missed",
+        "gateway/journal/recovery.py",
+        "            if found.is_all_there(segment.header):\n",
+        "            if False:\n",
+        "tests/journal/test_surgery.py"
+        "::test_a_segment_that_is_gone_is_a_gap_with_its_very_seqs",
+    ),
+    Mutation(
+        "what no disk holds is not marked",
+        "gateway/volatile.py",
+        "parts, late, volatile=True)",
+        "parts, late)",
+        _VOLATILE + "test_live_records_go_out_marked_with_the_keys_they_will_keep",
+    ),
+    Mutation(
+        "what was in flight past a failed disk is forgotten with the connection",
+        "gateway/deliver.py",
+        "            lane.volatile.closed()\n",
+        "",
+        _VOLATILE + "test_what_was_in_flight_when_the_connection_went_is_passed_on_again",
     ),
     Mutation(
         "a disk filled by others stops the journal",

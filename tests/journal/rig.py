@@ -36,11 +36,18 @@ class StillClock(Clock):
         self.mono_s += seconds
 
 
-def small(path: Path = ROOT, *, size: int = 24 * SEGMENT, retain_s: float = 1e9) -> Settings:
+def small(
+    path: Path = ROOT,
+    *,
+    size: int = 24 * SEGMENT,
+    retain_s: float = 1e9,
+    memory: int = 32 << 20,
+) -> Settings:
     """Segments of 16 KiB; 4 of each small lane, the rest data."""
     return Settings(
-        path, size=size, retain_settled_s=retain_s, data_segment=SEGMENT, small_segment=SEGMENT
-    )
+        path, size=size, retain_settled_s=retain_s, data_segment=SEGMENT,
+        small_segment=SEGMENT, memory=memory,
+    )  # fmt: skip
 
 
 def open_journal(

@@ -1,0 +1,165 @@
+"""Files of a closed journal cut, zeroed, swapped, doubled, deleted: it starts and says so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.journal import Damage, Journal
+from gateway.model import Cause, Lane
+from tests.journal.rig import SEGMENT, StillClock, close, commit, open_journal, read, small
+
+Surgery = Callable[[list[Path]], None]
+
+
+def truncated(segments: list[Path]) -> None:
+    with segments[1].open("r+b") as file:
+        file.truncate(SEGMENT // 2)
+
+
+def emptied(segments: list[Path]) -> None:
+    segments[1].write_bytes(b"")
+
+
+def zeroed(segments: list[Path]) -> None:
+    segments[1].write_bytes(bytes(SEGMENT))
+
+
+def deleted(segments: list[Path]) -> None:
+    segments[1].unlink()
+
+
+def swapped(segments: list[Path]) -> None:
+    one, other = segments[1].read_bytes(), segments[2].read_bytes()
+    segments[1].write_bytes(other)
+    segments[2].write_bytes(one)
+
+
+def doubled(segments: list[Path]) -> None:
+    shutil.copyfile(segments[1], segments[1].with_name("seg-9999999999"))
+
+
+def first_deleted(segments: list[Path]) -> None:
+    segments[0].unlink()
+
+
+def filled(path: Path, clock: StillClock, *, settled: int = 0) -> Journal:
+    journal = open_journal(small(path), clock)
+    for n in range(200):
+        journal.append(Lane.DATA, "s", b"p" * 300, time_ns=1000 + n, readings=4, covers=True)
+        if n % 10 == 9:
+            assert commit(journal)
+    if settled:
+        items = read(journal, Lane.DATA)
+        journal.settle(Lane.DATA, items[settled - 1].position)
+    return journal
+
+
+@pytest.mark.parametrize("settled", [0, 60])
+@pytest.mark.parametrize("lost", [truncated, emptied, zeroed, deleted, first_deleted])
+def test_a_segment_that_is_gone_is_a_gap_with_its_very_seqs(
+    tmp_path: Path, lost: Surgery, settled: int
+) -> None:
+    """Where a part of it was settled the gap names that too; delivered data supersedes it."""
+    clock, path = StillClock(), tmp_path / "journal"
+    close(filled(path, clock, settled=settled))
+    lost(sorted((path / "data").iterdir()))
+    for _ in range(3):
+        journal = open_journal(small(path), clock)
+        items = read(journal, Lane.DATA)
+        seqs = [
+            n
+            for i in items
+            for n in (range(i.first_seq, i.last_seq + 1) if isinstance(i, Damage) else (i.seq,))
+        ]
+        assert seqs == list(range(seqs[0], 201))
+        assert seqs[0] == 1 if not settled else seqs[0] <= settled + 1
+        close(journal)
+
+
+def test_a_stream_whose_only_segment_is_gone_is_remembered_by_its_mark(tmp_path: Path) -> None:
+    clock, path = StillClock(), tmp_path / "journal"
+    journal = open_journal(small(path), clock)
+    for _ in range(5):
+        clock.pass_s(1)
+        now = clock.now_ns()
+        journal.append(Lane.DATA, "s", b"p", time_ns=now, readings=4, covers=True)
+    journal.mark({(Lane.DATA, "s"): clock.now_ns()})
+    assert commit(journal)
+    close(journal)
+    for segment in (path / "data").iterdir():
+        segment.unlink()
+    again = open_journal(small(path), clock)
+    lost = again.recovered.torn[Lane.DATA, "s"]
+    assert lost.cause is Cause.JOURNAL_CORRUPT
+    assert (lost.first_seq, lost.last_seq, lost.readings) == (1, 5, None)
+    assert lost.to_ns - lost.from_ns == 5 * 10**9
+    close(again)
+
+
+def test_a_stream_that_was_settled_and_recycled_is_not_missed(tmp_path: Path) -> None:
+    clock, path = StillClock(), tmp_path / "journal"
+    journal = open_journal(small(path, retain_s=0.0), clock)
+    journal.append(Lane.DATA, "s", b"p", time_ns=clock.now_ns(), readings=4, covers=True)
+    journal.mark({(Lane.DATA, "s"): clock.now_ns()})
+    assert commit(journal)
+    journal.settle(Lane.DATA, read(journal, Lane.DATA)[-1].position)
+    close(journal)
+    for _ in range(3):
+        journal = open_journal(small(path, retain_s=0.0), clock)
+        assert journal.recovered.torn == {}
+        assert read(journal, Lane.DATA) == []
+        close(journal)
+
+
+@pytest.mark.parametrize("moved", [swapped, doubled])
+def test_a_segment_that_lies_elsewhere_or_twice_costs_nothing(
+    tmp_path: Path, moved: Surgery
+) -> None:
+    clock, path = StillClock(), tmp_path / "journal"
+    close(filled(path, clock))
+    moved(sorted((path / "data").iterdir()))
+    for _ in range(3):
+        journal = open_journal(small(path), clock)
+        items = read(journal, Lane.DATA)
+        assert [i.seq for i in items if not isinstance(i, Damage)] == list(range(1, 201))
+        assert not [i for i in items if isinstance(i, Damage)]
+        close(journal)
+
+
+@pytest.mark.parametrize("name", ["cursor", "state"])
+def test_a_stale_or_missing_small_file_costs_duplicates_and_no_start(
+    tmp_path: Path, name: str
+) -> None:
+    clock, path = StillClock(), tmp_path / "journal"
+    close(filled(path, clock, settled=30))
+    old = (path / name).read_bytes()
+    journal = open_journal(small(path), clock)
+    journal.settle(Lane.DATA, read(journal, Lane.DATA)[100].position)
+    close(journal)
+    for content in (old, b"", None):
+        (path / name).unlink()
+        if content is not None:
+            (path / name).write_bytes(content)
+        journal = open_journal(small(path), clock)
+        seqs = [i.seq for i in read(journal, Lane.DATA) if not isinstance(i, Damage)]
+        assert seqs == list(range(seqs[0], 201))
+        assert seqs[0] <= 132
+        close(journal)
+
+
+@pytest.mark.parametrize("folder", ["data", "pool", "schemas", "meta", "alarm", "quarantine"])
+def test_an_empty_or_missing_folder_is_no_reason_not_to_start(
+    tmp_path: Path, folder: str
+) -> None:
+    clock, path = StillClock(), tmp_path / "journal"
+    close(filled(path, clock))
+    shutil.rmtree(path / folder)
+    for _ in range(2):
+        journal = open_journal(small(path), clock)
+        journal.append(Lane.DATA, "s", b"x", time_ns=5000, readings=1, covers=True)
+        assert commit(journal)
+        close(journal)
