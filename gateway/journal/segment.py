@@ -203,6 +203,8 @@ def give_birth(files: Files, pool: Pool, folder: Path, header: Header) -> tuple[
             file.write(pack_header(header), 0)
             file.sync()
             files.rename(source, target)
+            # Where renaming is two changes (FAT): better no name left than two.
+            files.sync_folder(source.parent)
             files.sync_folder(folder)
         except OSError:
             file.close()
@@ -238,10 +240,12 @@ def write_whole(
             file.write(pack_header(header) + frames, 0)
             file.write(tail, pool.segment_bytes - len(tail))
             file.sync()
+            files.rename(source, target)
+            file.sync()  # see `Files.rename`
         finally:
             file.close()
-        files.rename(source, target)
         files.sync_folder(folder)
+        files.sync_folder(source.parent)
     except OSError:
         pool.lost()
         raise

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from tests.crash.calls import calls
 from tests.crash.flips import flip
+from tests.crash.guest import vfat
 from tests.crash.trials import kills, power
 
 
@@ -43,6 +44,6 @@ TRIALS = {
     "calls": Trial(calls, EVERY, 12, ("strace",)),
     "ext4": Trial(power("ext4"), 300, 5, ("loop",)),
     "ext4-writeback": Trial(power("ext4", "data=writeback", "barrier=0"), 300, 3, ("loop",)),
-    "vfat": Trial(power("vfat"), 300, 5, ("loop", "vfat")),
+    "vfat": Trial(vfat, 300, 2, ("fat",)),
     "flips": Trial(flip, 10_000, 400),
 }

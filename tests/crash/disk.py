@@ -16,6 +16,8 @@ from tests.faults import rigs
 
 SIZE_MIB = 24
 _STILL_S = 0.05
+_REPAIR = {"ext2": ("fsck.ext2", "-y"), "vfat": ("fsck.vfat", "-a")}
+"""File systems without a journal of their own: every boot repairs them."""
 
 
 class Disk:
@@ -47,8 +49,8 @@ class Disk:
             rigs.run("umount", self.place)
 
     def _mount(self) -> None:
-        if self._kind == "ext2":  # it has no journal of its own: every boot repairs it
-            rigs.run("fsck.ext2", "-y", self._image, ok=range(3))
+        if repair := _REPAIR.get(self._kind):
+            rigs.run(*repair, self._image, ok=range(4))
         rigs.run(*rigs.mount_words(self._image, *self._options), self.place)
 
     def cut(self, child: Child) -> None:

@@ -37,6 +37,22 @@ MUTATIONS = [
         "test_a_bit_that_flips_in_a_gap_takes_nothing_of_what_it_names",
     ),
     Mutation(
+        "a segment renamed on FAT is not flushed again",
+        "gateway/journal/segment.py",
+        "            file.sync()  # see `Files.rename`\n",
+        "",
+        "tests/journal/test_faults.py::"
+        "test_on_fat_what_was_gathered_keeps_its_records_and_their_schema",
+    ),
+    Mutation(
+        "a second name of a segment is used as a free file",
+        "gateway/journal/pool.py",
+        "            if generation in live:\n",
+        "            if False:\n",
+        "tests/journal/test_surgery.py::"
+        "test_a_second_name_of_a_segment_in_the_pool_is_never_written",
+    ),
+    Mutation(
         "the payload of a frame is not checked",
         "gateway/journal/format.py",
         "    payload = content if crc32(content) == payload_crc else None\n",

@@ -8,6 +8,7 @@ from tests.crash.catalogue import TRIALS
 from tests.faults.rigs import absent
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", TRIALS)
 def test_what_was_accepted_survives(name: str) -> None:
     trial = TRIALS[name]

@@ -86,6 +86,16 @@ def _vfat() -> str | None:
     return None if known else "vfat is unknown to this kernel"
 
 
+def _fat() -> str | None:
+    """vfat in this kernel, or in one of our own (`tests.crash.guest`)."""
+    missing = [name for name in ("mkfs.vfat", "fsck.vfat") if not _found(name)]
+    if missing:
+        return f"{missing[0]} is not installed"
+    return _vfat() and (
+        None if _found("linux.uml") else f"{_vfat()}, and user-mode-linux is not installed"
+    )
+
+
 def _network() -> str | None:
     missing = [name for name in ("ip", "nft", "tc") if not _found(name)]
     if missing:
@@ -112,6 +122,7 @@ _PROBES: dict[str, Callable[[], str | None]] = {
     "mount": _mounts,
     "loop": _loops,
     "vfat": _vfat,
+    "fat": _fat,
     "network": _network,
     "faketime": _faketime,
     "mosquitto": _mosquitto,
