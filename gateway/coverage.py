@@ -82,7 +82,7 @@ class _Block:
         return tuple(self.block.tags[row].name for row in rows)
 
     def seen(self, batch: Batch) -> None:
-        seen = _Seen(batch.time_ns, batch.elapsed_ns)
+        seen = _Seen(_known_to_ns(batch), batch.elapsed_ns)
         if batch.index is None or self.block.subscribed:
             self._all, self._by_row = seen, None
             return
@@ -187,7 +187,7 @@ class Coverage:
         else:
             gaps = list(self._closing(known, batch))
         known.seen(batch)
-        self.covered_to_ns = batch.time_ns
+        self.covered_to_ns = _known_to_ns(batch)
         return gaps
 
     def _closing(self, known: _Block, batch: Batch) -> Iterator[Gap]:
@@ -198,8 +198,9 @@ class Coverage:
             cause, self._outage = self._outage.gap.cause, None
             for block in self._blocks.values():
                 block.forget()
-                if block.block.subscribed and block is not known:
-                    # Another block answers: that says nothing of what is subscribed.
+                if block.block.subscribed and not known.block.subscribed:
+                    # A polled block answers: that says nothing of what is subscribed, all of
+                    # which is heard or not heard together.
                     key = tuple(range(len(block.block.tags)))
                     gap = self._gap(cause, now_ns, None, None, block.names(key))
                     block.outages[key] = _Outage(gap, None)
@@ -415,6 +416,11 @@ class Coverage:
         tags: tuple[str, ...] | None = None,
     ) -> Gap:
         return Gap(self._gap_id(), cause, from_ns, to_ns, tags, count)
+
+
+def _known_to_ns(batch: Batch) -> int:
+    """Up to when nothing of its block is missing."""
+    return batch.time_ns if batch.known_to_ns is None else batch.known_to_ns
 
 
 def _unheard_ns(block: Block[Any]) -> int:

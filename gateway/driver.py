@@ -59,7 +59,8 @@ class Driver(ABC, Generic[RequestT]):
     can_adopt: ClassVar[bool] = False
     """Whether devices can come and go while it is connected, by `adopt`.
 
-    Without it a link is closed and opened again when one of its devices changes.
+    Without it a link is closed and opened again when one of its devices changes; so it is
+    where devices are subscribed, for a subscription stands for all of them.
     """
     pause_s: float = 0.0
     """Seconds the line must rest after the last `read`; the link waits, not the driver."""
@@ -152,6 +153,13 @@ News: TypeAlias = Sequence[Batch | Missing]
 @runtime_checkable
 class Subscribing(Protocol):
     """A driver whose devices speak up by themselves; it marks such blocks ``subscribed``."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether `connect` found again what the last `subscribe` left when its link failed.
+
+        Then the next one goes on where that ended, and nothing is lost. Tried once only.
+        """
 
     async def subscribe(
         self, blocks: Sequence[Block[Any]], emit: Callable[[News], Awaitable[None]]

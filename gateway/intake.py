@@ -229,6 +229,7 @@ class Intake:
         device = self._devices[block.device]
         now_ns = self._now_ns()
         self._write(device, device.coverage.changes_lost(block, rows, cause, now_ns))
+        device.rules[id(block)].unhear(rows)
 
     async def durable(self) -> None:
         """Return when everything the links said so far is on disk.

@@ -14,8 +14,9 @@ Who is slowed down, and by how much:
 * A refused block is halved until the refused tags stand alone (`division`).
 
 Blocks whose devices speak up by themselves are not polled: the driver listens to them,
-and the link decides what its silence means. A lost subscription is an outage of its
-devices from the last word to the first of the next one, however short.
+and the link decides what its silence means. A connection that is cut is tried again at
+once; where the subscription stands as it was, nothing is lost. Otherwise it is an outage of
+its devices from the last word to the first of the next one, however short.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ log = structlog.get_logger()
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses after 1, 2, … failures in a row; the last one repeats."""
 _UNREACHABLE = (ConnectError, LinkTimeoutError)
+LONGEST_PAUSE_S = 5.0
+"""The same while a server that is listened to cannot be reached: it is heard within 10 s."""
 STEADY_S = 10.0
 """A subscription that stood so long is made anew at once when it is lost."""
 DISK_PAUSE_S = 1.0
@@ -153,6 +156,8 @@ class Link:
         self._schedule = Schedule((), 0.0)
         self._wakeup = asyncio.Event()
         self._short_lives = 0
+        self._is_cut = False
+        """Whether a subscription ended that may still be found as it was."""
         self._last_silence = ""
         self._down_since: float | None = None
 
@@ -161,7 +166,8 @@ class Link:
     ) -> None:
         """Read ``blocks`` in place of those of the devices ``gone``; all others go on.
 
-        Where the drivers `can_adopt`. From here on the sink hears nothing of what is gone.
+        Where the drivers `can_adopt`, so that all of them are polled. From here on the sink
+        hears nothing of what is gone.
         """
         for connection in self._connections:
             connection.driver.adopt(config)
@@ -191,6 +197,7 @@ class Link:
 
     async def _keep(self, connection: _Connection) -> None:
         """One connection's life."""
+        pause_s = 0.0
         while True:
             try:
                 connection.proven = False
@@ -200,14 +207,20 @@ class Link:
             except LinkError as error:
                 connection.is_open = False
                 connection.failures += 1
-                if connection.failures == 1 and not isinstance(error, _UNREACHABLE):
+                is_worth_it = self._is_cut or not isinstance(error, _UNREACHABLE)
+                if connection.failures == 1 and is_worth_it:
                     continue  # A device may close an idle connection: open it again at once.
                 if not any(other.is_open for other in self._connections):
                     self._down(error)
+                pause_s = self._pause_after(error, connection.failures)
             finally:
                 await connection.driver.close()
-            pause = 1 if self._has_safety else connection.failures
-            await self._clock.sleep_until(self._clock.monotonic() + _pause_s(pause))
+            await self._clock.sleep_until(self._clock.monotonic() + pause_s)
+
+    def _pause_after(self, error: LinkError, failures: int) -> float:
+        pause_s = _pause_s(1 if self._has_safety else failures)
+        is_away = self._subscribed and isinstance(error, ConnectError)
+        return min(pause_s, LONGEST_PAUSE_S) if is_away else pause_s
 
     async def _connect(self, connection: _Connection) -> None:
         connection.busy_since = self._clock.monotonic()
@@ -235,18 +248,30 @@ class Link:
         """The session ended, whichever request noticed: nothing more is told on it."""
         is_steady = self._clock.monotonic() - began >= STEADY_S
         self._short_lives = 0 if is_steady else self._short_lives + 1
-        connection.failures = self._short_lives
-        cause = Cause.SUB_RECREATED
+        connection.failures = max(0, self._short_lives - 1)
         if isinstance(error, SubscriptionLostError):
-            cause = error.cause
+            self._lost(error.cause)
+        else:
+            self._is_cut = True
+        log.warning("subscription cut", link=self.name, error=str(error))
+
+    def _lost(self, cause: Cause) -> None:
+        """Nobody will get what subscribed devices say until they are heard again."""
+        self._is_cut = False
         for name in _names(self._subscribed):
             self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)
-        log.warning("subscription lost", link=self.name, cause=cause, error=str(error))
 
     async def _listen(self, connection: _Connection) -> None:
         """Take in what subscribed devices say, until the link fails."""
         driver = connection.driver
         assert isinstance(driver, Subscribing)  # noqa: S101  # its plan says so
+        if driver.resumed and self._down_since is not None:
+            # No tag has a value any more; only a new subscription tells them all.
+            await driver.close()
+            await self._connect(connection)
+        if self._is_cut and not driver.resumed:
+            self._lost(Cause.SUB_RECREATED)
+        self._is_cut = False
         await driver.subscribe(self._subscribed, partial(self._hear, connection))
 
     def _hear(self, connection: _Connection, news: News) -> Awaitable[None]:
@@ -465,6 +490,8 @@ class Link:
         if self._down_since is None:
             self._down_since = self._clock.monotonic()
             log.warning("link down", link=self.name, error=str(error))
+        if self._is_cut:
+            self._lost(Cause.SUB_RECREATED)
         for name, device in self._devices.items():
             self._sink.device_missing(name, device.cause, Quality.BAD_NO_COMMUNICATION)
 

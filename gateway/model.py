@@ -263,6 +263,9 @@ class Batch:
     """Request sent and reply received, nanoseconds of the monotonic clock."""
     server_time_ns: Sequence[int | None] | None = None
     """When a server between us and the device took each value from it."""
+    known_to_ns: int | None = None
+    """Of a subscribed block: up to when all of its changes are known, where the words of the
+    server were long on their way; None: up to ``time_ns``."""
 
     def __post_init__(self) -> None:
         want = len(self.block.tags if self.index is None else self.index)
@@ -291,6 +294,7 @@ class Batch:
             self.source_time_ns and [self.source_time_ns[r] for r in rows],
             self.mono_ns,
             self.server_time_ns and [self.server_time_ns[r] for r in rows],
+            self.known_to_ns,
         )
 
     def readings(self) -> Iterator[Reading]:

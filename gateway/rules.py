@@ -41,6 +41,10 @@ class ImageRule:
         self._keep_rows(bad, rows)
         self.forget()
 
+    def unhear(self, rows: Sequence[int]) -> None:
+        """Changes of ``rows`` are lost: what they show next is news, whatever it is."""
+        self.forget()
+
     def latest(self) -> tuple[Sequence[Scalar], bytes]:
         """The newest value and quality of each tag; None for a tag never read."""
         return self._values, bytes(self._quality)
@@ -140,6 +144,11 @@ class SubscribedRule(ImageRule):
         for at, row in enumerate(rows):
             self._newest[row], self._heard[row] = _newest(bad, at), 0
         self._keep_rows(bad, rows)
+
+    def unhear(self, rows: Sequence[int]) -> None:
+        """Changes of ``rows`` are lost: their next word is news, whatever it is."""
+        for row in rows:
+            self._heard[row] = 0
 
     def latest(self) -> tuple[Sequence[Scalar], bytes]:
         """The newest value and quality of each tag; None for a tag never heard."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
+from contextlib import suppress
 
 
 def mosquitto() -> str | None:
@@ -13,10 +15,14 @@ def mosquitto() -> str | None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens, and that no outgoing connection is given meanwhile.
+
+    It lies below the range from which Linux takes those (ip_local_port_range).
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def opens(port: int) -> bool:

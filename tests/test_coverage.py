@@ -275,6 +275,26 @@ def test_changes_lost_are_one_closed_gap_of_their_tags_alone() -> None:
     assert (gap.tags, gap.from_ns, gap.to_ns, gap.count) == (("t1",), 3 * S, 9 * S, None)
 
 
+def test_a_word_that_was_long_on_its_way_covers_only_up_to_when_it_was_said() -> None:
+    coverage, block = heard()
+    coverage.readings(Batch(block, 20 * S, [1.0], None, [0], known_to_ns=15 * S))
+    assert coverage.covered_to_ns == 15 * S
+    (gap,) = coverage.changes_lost(block, (0,), Cause.SUB_OVERFLOW, 21 * S)
+    assert (gap.from_ns, gap.to_ns) == (13 * S, 21 * S)
+
+
+def test_one_word_of_what_is_subscribed_ends_the_outage_of_all_of_it() -> None:
+    first, second = (
+        Block("pump", tuple(tags("pump", 1)), 1.0, None, subscribed=True) for _ in range(2)
+    )
+    coverage = Coverage("pump", [first, second], lambda: "g", None, 0)
+    coverage.readings(good(first, 5))
+    coverage.device_missing(Cause.SUB_RECREATED, BAD, 6 * S)
+    (gap,) = coverage.readings(good(first, 9))
+    assert gap.to_ns == 9 * S
+    assert coverage.readings(good(second, 9)) == ()
+
+
 def test_a_polled_answer_does_not_end_the_outage_of_what_is_subscribed() -> None:
     polled = Block("pump", tuple(tags("pump", 1)), 1.0, None)
     spoken = Block("pump", tuple(tags("pump", 2)), 1.0, None, subscribed=True)

@@ -17,6 +17,7 @@ from gateway.errors import (
     DeviceSilentError,
     JournalError,
     LinkError,
+    LinkTimeoutError,
     SubscriptionLostError,
 )
 from gateway.link import REFUSED_PAUSE_S, Link
@@ -324,6 +325,8 @@ GAP = Cause.SUB_GAP
 class Listener(ScriptedDriver):
     """A driver whose blocks are all subscribed; each subscription says what ``script`` does."""
 
+    resumed = False
+
     def __init__(self, clock: FakeClock, script: Callable[[Emit], Awaitable[None]]) -> None:
         super().__init__(clock, zeros)
         self.script = script
@@ -371,6 +374,71 @@ async def test_a_server_that_drops_every_subscription_at_once_is_not_hammered() 
     driver = Listener(FakeClock(end=60.0), speak)
     await run(driver, tags("pump", 2))
     assert driver.connects < 10
+
+
+async def test_a_server_that_was_away_for_an_hour_is_found_within_ten_seconds() -> None:
+    tries: list[float] = []
+
+    class Away(Listener):
+        async def connect(self) -> None:
+            tries.append(self.clock.now)
+            raise ConnectError("refused")
+
+    driver = Away(FakeClock(end=3600.0), lambda _: asyncio.sleep(0))
+    await run(driver, tags("pump", 1))
+    assert max(b - a for a, b in itertools.pairwise(tries)) <= 5.0
+
+
+class Kept(Listener):
+    """A driver that finds its subscription again; it is refused ``away`` times before."""
+
+    away = 0
+    is_cut = False
+
+    async def connect(self) -> None:
+        await super().connect()
+        if self.is_cut and self.away:
+            self.away -= 1
+            raise ConnectError("refused")
+        self.resumed, self.is_cut = self.is_cut, False
+
+    async def subscribe(self, blocks: Sequence[Block[Any]], emit: Emit) -> None:
+        try:
+            await super().subscribe(blocks, emit)
+        except LinkError:
+            self.is_cut = True
+            raise
+
+    async def close(self) -> None:
+        self.resumed = False
+
+
+async def test_a_cut_after_which_the_subscription_is_found_again_is_no_outage() -> None:
+    async def speak(emit: Emit) -> None:
+        emit([Batch(driver.blocks[0], 5, [1.0, 2.0])])
+        await driver.clock.sleep_until(driver.clock.now + 20)
+        raise LinkTimeoutError("silent")
+
+    driver = Kept(FakeClock(end=70.0), speak)
+    sink = await run(driver, tags("pump", 2))
+    assert sink.devices == []
+    assert len(sink.batches) == 4
+
+
+async def test_a_subscription_found_after_an_outage_was_told_is_made_anew() -> None:
+    began: list[bool] = []
+
+    async def speak(emit: Emit) -> None:
+        began.append(driver.resumed)
+        emit([Batch(driver.blocks[0], 5, [1.0, 2.0])])
+        await driver.clock.sleep_until(driver.clock.now + 20)
+        raise LinkError("cut")
+
+    driver = Kept(FakeClock(end=30.0), speak)
+    driver.away = 1
+    sink = await run(driver, tags("pump", 2))
+    assert sink.devices[0] == ("pump", Cause.SUB_RECREATED)
+    assert began == [False, False]
 
 
 async def test_what_was_heard_counts_as_durable_only_when_the_disk_says_so() -> None:

@@ -120,6 +120,15 @@ def test_after_an_outage_every_subscribed_tag_is_reported_at_its_next_word() -> 
     assert second is not None
 
 
+def test_after_lost_changes_a_tag_is_reported_at_its_next_word_and_the_others_are_not() -> None:
+    rule, block = subscribed(deadband=1.0)
+    rule.report(word(block, 0, t0=5.0, t1=5.0))
+    rule.unhear([1])
+    news = rule.report(word(block, 1, t0=5.1, t1=5.1))
+    assert news is not None
+    assert (list(news.values), news.index) == ([5.1], [1])
+
+
 def test_a_gap_elsewhere_brings_the_image_of_what_is_known_and_forgets_no_quiet_tag() -> None:
     rule, block = subscribed(deadband=1.0)
     rule.report(word(block, 0, t0=5.0, t1=6.0))

@@ -70,6 +70,7 @@ class Notification:
     sequence: int
     """Its own number; of a keep-alive, that of the next one."""
     publish_ns: int | None
+    """When the server sent it; some say so in the header of the answer only."""
     samples: list[Sample]
     is_keep_alive: bool
     status: int = 0
@@ -164,7 +165,7 @@ def decode_read(body: bytes) -> list[Sample]:
     Raises:
         DecodeError: It is something else.
     """
-    with_bounds = _answer(body, READ)
+    with_bounds, _ = _answer(body, READ)
     try:
         return _samples(with_bounds, with_handle=False)
     except (struct.error, IndexError) as error:
@@ -177,12 +178,12 @@ def decode_publish(body: bytes) -> Published:
     Raises:
         DecodeError: It is something else.
     """
-    content = _answer(body, PUBLISH)
+    content, sent_ns = _answer(body, PUBLISH)
     try:
         subscription = content.take("I")
         available = tuple(content.take("I") for _ in range(content.count(4)))
         more = bool(content.take("B"))
-        return Published(subscription, more, available, _notification(content))
+        return Published(subscription, more, available, _notification(content, sent_ns))
     except (struct.error, IndexError) as error:
         raise DecodeError(f"publish answer ends early: {error}") from error
 
@@ -193,19 +194,20 @@ def decode_republish(body: bytes) -> Notification:
     Raises:
         DecodeError: It is something else.
     """
-    content = _answer(body, REPUBLISH)
+    content, _ = _answer(body, REPUBLISH)
     try:
         return _notification(content)
     except (struct.error, IndexError) as error:
         raise DecodeError(f"republish answer ends early: {error}") from error
 
 
-def _answer(body: bytes, wanted: int) -> _Bytes:
-    """The content behind the response header."""
+def _answer(body: bytes, wanted: int) -> tuple[_Bytes, int | None]:
+    """The content behind the response header, and when that was made."""
     content = _Bytes(body)
     try:
         kind = _type_id(content)
-        content.skip(16)  # timestamp, handle, service result
+        sent_ns = unix_ns(content.take("q"))
+        content.skip(8)  # handle, service result
         _skip_diagnostics(content, 0)
         for _ in range(content.count(4)):
             content.blob()
@@ -214,11 +216,11 @@ def _answer(body: bytes, wanted: int) -> _Bytes:
         raise DecodeError(f"answer ends early: {error}") from error
     if kind != wanted:
         raise DecodeError(f"answer of type {kind} where {wanted} was asked")
-    return content
+    return content, sent_ns
 
 
-def _notification(content: _Bytes) -> Notification:
-    sequence, published = content.take("I"), unix_ns(content.take("q"))
+def _notification(content: _Bytes, sent_ns: int | None = None) -> Notification:
+    sequence, published = content.take("I"), unix_ns(content.take("q")) or sent_ns
     samples: list[Sample] = []
     status, parts = 0, content.count(3)
     for _ in range(parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -13,11 +14,12 @@ from gateway import model
 from gateway.clock import Clock
 from gateway.config import DeviceConfig, LinkConfig, TagConfig
 from gateway.driver import Driver, News, Simulation, ValueOf
-from gateway.errors import DeviceSilentError, LinkError, LinkTimeoutError
+from gateway.errors import DeviceSilentError, LinkError, LinkTimeoutError, SubscriptionLostError
 from gateway.model import Batch, Cause, Quality
 
 if TYPE_CHECKING:
     from drivers.opcua.session import Session
+    from drivers.opcua.subscription import Subscription
 
 
 class OpcuaDriver(Driver[Request]):
@@ -53,13 +55,22 @@ class OpcuaDriver(Driver[Request]):
         self._link = cast(OpcuaLink, link)
         self._clock = clock
         self._session: Session | None = None
+        self._cut: Subscription | None = None
+        """Whose connection was lost; the server may still have it."""
+        self._found: Subscription | None = None
+        """Which the server still had at the last `connect`."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the server still had the subscription at the last `connect`."""
+        return self._found is not None
 
     def plan(self, tags: Sequence[model.Tag]) -> Sequence[OpcuaBlock]:
-        """One block per device, interval and way to obtain values."""
+        """Blocks of tags of one device and interval that are obtained in one way."""
         return plan(tags)
 
     async def connect(self) -> None:
-        """Open a session.
+        """Go on with the session whose connection was cut, once; otherwise open a new one.
 
         Raises:
             ConnectError: Naming url and reason.
@@ -68,6 +79,10 @@ class OpcuaDriver(Driver[Request]):
         from drivers.opcua.session import Session
 
         await self.close()
+        cut, self._cut = self._cut, None
+        if cut is not None and await cut.session.resume():
+            self._session, self._found = cut.session, cut
+            return
         self._session = Session(self._link, self._clock)
         await self._session.open()
 
@@ -105,17 +120,31 @@ class OpcuaDriver(Driver[Request]):
     ) -> None:
         """Hand over what the server says of ``blocks``; see `subscription`.
 
+        Where `resumed` it goes on with the notification after the last.
+
         Raises:
             SubscriptionLostError: Changes are lost.
             LinkError: The session is gone.
         """
         from drivers.opcua.subscription import Subscription
 
-        await Subscription(self._open_session(), blocks, emit, self._clock).run()
+        session = self._open_session()
+        subscription = self._found or Subscription(session, blocks, emit, self._clock)
+        self._found = None
+        try:
+            await subscription.run()
+        except SubscriptionLostError:
+            raise
+        except (LinkError, asyncio.CancelledError) as error:
+            is_cut = isinstance(error, LinkError) or not session.is_open
+            if is_cut and subscription.can_resume:
+                session.drop()
+                self._session, self._cut = None, subscription
+            raise
 
     async def close(self) -> None:
         """Close the session."""
-        session, self._session = self._session, None
+        session, self._session, self._found = self._session, None, None
         if session is not None:
             await session.close()
 

@@ -55,6 +55,35 @@ class Sequence32:
         return numbers
 
 
+class Freshness:
+    """How long notifications were on their way, beside the freshest of the last minutes.
+
+    The server says when it sent each by its own clock, whose offset nobody knows: so the
+    smallest difference to our clock counts as no time at all.
+    """
+
+    def __init__(self) -> None:
+        self._least_ns: int | None = None
+        self._least_before_ns: int | None = None
+
+    def age_ns(self, notification: Notification, mono_ns: int) -> int | None:
+        """Of ``notification``, which arrived at ``mono_ns`` of the monotonic clock.
+
+        None where the server does not say when it sent it.
+        """
+        if notification.publish_ns is None:
+            return None
+        behind_ns = mono_ns - notification.publish_ns
+        if self._least_ns is None or behind_ns < self._least_ns:
+            self._least_ns = behind_ns
+        before_ns = self._least_before_ns
+        return behind_ns - min(self._least_ns, behind_ns if before_ns is None else before_ns)
+
+    def turn(self) -> None:
+        """Forget what is older than the last turn: the clock of the server may be set."""
+        self._least_before_ns, self._least_ns = self._least_ns, None
+
+
 def _wrapped(number: int) -> int:
     return (number - 1) % LAST_SEQUENCE + 1
 
@@ -86,7 +115,7 @@ class _Columns:
         self.source_ns.append(sample.source_ns)
         self.server_ns.append(sample.server_ns)
 
-    def batch(self, block: OpcuaBlock, came: Came) -> Batch:
+    def batch(self, block: OpcuaBlock, came: Came, known_to_ns: int | None) -> Batch:
         quality = bytes(self.quality) if any(self.quality) else None
         return Batch(
             block,
@@ -97,12 +126,19 @@ class _Columns:
             self.source_ns,
             came.twice_ns,
             self.server_ns,
+            known_to_ns,
         )
 
 
-def news(samples: Iterable[Sample], items: Mapping[int, Item], came: Came) -> News:
+def news(
+    samples: Iterable[Sample],
+    items: Mapping[int, Item],
+    came: Came,
+    known_to_ns: int | None = None,
+) -> News:
     """What ``samples`` say, in order; ``items``: by client handle.
 
+    known_to_ns: see `model.Batch`.
     A tag whose queue overflowed in the server is said to have lost changes first.
 
     Raises:
@@ -128,10 +164,15 @@ def news(samples: Iterable[Sample], items: Mapping[int, Item], came: Came) -> Ne
         Missing(block, tuple(dict.fromkeys(rows)), Cause.SUB_OVERFLOW)
         for block, rows in lost.items()
     ]
-    said += (c.batch(block, came) for block, own in layers.items() for c in own)
+    said += (c.batch(block, came, known_to_ns) for block, own in layers.items() for c in own)
     return said
 
 
-def unchanged(blocks: Sequence[OpcuaBlock], came: Came) -> list[Batch]:
-    """That nothing of ``blocks`` changed up to when this came."""
-    return [Batch(block, came.time_ns, (), None, (), mono_ns=came.twice_ns) for block in blocks]
+def unchanged(
+    blocks: Sequence[OpcuaBlock], came: Came, known_to_ns: int | None = None
+) -> list[Batch]:
+    """That nothing of ``blocks`` changed up to ``known_to_ns``, or else to when this came."""
+    return [
+        Batch(block, came.time_ns, (), None, (), mono_ns=came.twice_ns, known_to_ns=known_to_ns)
+        for block in blocks
+    ]

@@ -1,12 +1,16 @@
-"""Tags → blocks: those of one device and interval that are obtained in one way. Pure."""
+"""Tags → blocks: those of one device and interval that are obtained in one way. Pure.
+
+A block has so few tags that a record of all of them, with the times of device and server,
+fits a message: a record cannot be divided.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from drivers.opcua.address import NodeAddress, Place
 from drivers.opcua.codec import NOT_SCALAR, Content, Sample
@@ -14,6 +18,8 @@ from drivers.opcua.quality import quality_of
 from gateway.model import Block, DataType, Quality, Scalar, Tag
 from gateway.normalise import convert
 
+_T = TypeVar("_T")
+TAGS_PER_BLOCK = 250
 _BAD = int(Quality.BAD)
 _MISFIT = None, int(Quality.BAD_CONFIGURATION)
 _INTEGERS = {
@@ -50,9 +56,15 @@ def plan(tags: Sequence[Tag]) -> list[OpcuaBlock]:
     for tag in tags:
         groups[tag.device, tag.interval_s, tag.address.subscribed].append(tag)
     return [
-        Block(device, tuple(group), interval_s, _request(group), subscribed)
+        Block(device, tuple(part), interval_s, _request(part), subscribed)
         for (device, interval_s, subscribed), group in groups.items()
+        for part in parts(group, TAGS_PER_BLOCK)
     ]
+
+
+def parts(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """``items`` in runs of at most ``size``."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _request(tags: Sequence[Tag]) -> Request:

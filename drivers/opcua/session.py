@@ -1,4 +1,4 @@
-"""One session with a server: open it, find the nodes, read them.
+"""One session with a server: open it, find the nodes, read them, go on after a cut.
 
 The indexes of namespaces are read after every connect, and never outlive it.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import datetime
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.client.client import Client
@@ -26,13 +26,12 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from drivers.opcua.address import NodeAddress
 from drivers.opcua.codec import DecodeError, Sample, decode_read
+from drivers.opcua.plan import parts
 from drivers.opcua.security import InvalidSignature, Pki
 from drivers.opcua.settings import OpcuaLink
 from drivers.opcua.transport import MAX_CHUNKS, MAX_MESSAGE_BYTES, Channel
 from gateway.clock import Clock
 from gateway.errors import ConfigError, ConnectError, LinkError, LinkTimeoutError
-
-_T = TypeVar("_T")
 
 SESSION_S: Final = 60.0
 CONNECT_TIMEOUTS: Final = 3
@@ -111,9 +110,32 @@ class Session:
         Raises:
             ConnectError: Naming url and reason.
         """
+        async with self._connecting():
+            await self._open()
+
+    async def resume(self) -> bool:
+        """Go on over a new socket; False: the server has forgotten this session.
+
+        Raises:
+            ConnectError: The server cannot be reached.
+        """
+        async with self._connecting():
+            await self._open_channel()
+        self._channel.session.rebind_authentication_token()
+        try:
+            async with asyncio.timeout(self._link.timeout):
+                await self._activate()
+        except FAILURES:
+            self.drop()
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _connecting(self) -> AsyncIterator[None]:
+        """Bound the time, and let every failure be a `ConnectError` that names the url."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUTS * self._link.timeout):
-                await self._open()
+                yield
         except TimeoutError as error:
             raise ConnectError(f"{self._link.url}: no answer").in_words(
                 "opcua_no_answer", what=self._link.url
@@ -127,6 +149,10 @@ class Session:
                 "opcua_failed", what=self._link.url, reason=_worded(error)
             ) from error
 
+    def drop(self) -> None:
+        """Close the socket without a goodbye: the server keeps the session for a while."""
+        self._channel.disconnect_socket()
+
     async def close(self) -> None:
         """Say goodbye where somebody listens, and close the socket."""
         channel = self._channel
@@ -137,7 +163,7 @@ class Session:
                     await channel.ask(request, None)
             except FAILURES:
                 pass  # it ends the session by itself when we stay away
-        channel.disconnect_socket()
+        self.drop()
 
     @property
     def is_open(self) -> bool:
@@ -220,19 +246,25 @@ class Session:
     async def _open(self) -> None:
         if self._link.security.policy != "None":
             await self._secure()
-        client = self._client
         await self._identify()
-        await client.connect_socket()
-        await client.send_hello()
-        await client.open_secure_channel()
+        await self._open_channel()
+        await self._client.create_session()
+        await self._activate()
+        self._namespaces = await self._read_namespaces()
+        await self._read_limits()
+
+    async def _open_channel(self) -> None:
+        await self._client.connect_socket()
+        await self._client.send_hello()
+        await self._client.open_secure_channel()
         self._renewed()
-        await client.create_session()
+
+    async def _activate(self) -> None:
+        """Say who we are; it also moves a session to the channel that is open now."""
         user = self._link.user
         password = user.password.read() if user and user.password else None
         name = user.name if user else None
-        await client.activate_session(name, password, client.user_certificate)
-        self._namespaces = await self._read_namespaces()
-        await self._read_limits()
+        await self._client.activate_session(name, password, self._client.user_certificate)
 
     async def _secure(self) -> None:
         """Agree on a policy with a server whose certificate a person trusted.
@@ -315,11 +347,6 @@ def _not_offered(
     return ConnectError(f"the server does not offer {wanted}; it offers: {words}").in_words(
         "opcua_not_offered", wanted=wanted, offered=words
     )
-
-
-def parts(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    """``items`` in runs of at most ``size``."""
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _node_id(identifier: Any, index: int = 0) -> ua.NodeId:

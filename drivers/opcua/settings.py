@@ -143,7 +143,12 @@ class OpcuaLink(LinkConfig):
         if self.security.policy == "None" and self.has("user"):
             yield wrong("opcua_user_in_clear", "user")
 
-    clashes = (_secure_enough, _no_user_in_clear)
+    def _no_password_in_clear(self) -> Iterator[PydanticCustomError]:
+        is_signed = self.security.policy != "None" and self.security.mode == "Sign"
+        if is_signed and self.knows("user") and self.user and self.user.has("password"):
+            yield wrong("opcua_password_signed_only", "user")
+
+    clashes = (_secure_enough, _no_user_in_clear, _no_password_in_clear)
 
 
 def address(tag: OpcuaTag, device: OpcuaDevice, link: OpcuaLink) -> Place:

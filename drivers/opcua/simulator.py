@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import random
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from asyncua import ua
@@ -145,9 +147,15 @@ async def serve(
 
 
 def _free_port() -> int:
-    """Asyncua does not say which port it was given, so one is chosen before."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+    """Asyncua does not say which port it was given, so one is chosen before.
+
+    It is below those that Linux gives to outgoing connections, or one of them might take
+    it before the server listens.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _date_time(time: datetime.datetime) -> ua.DateTime:

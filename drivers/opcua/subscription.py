@@ -8,6 +8,10 @@ A server keeps a notification until it is acknowledged, so an acknowledgement be
 journal's commit could lose it for good. asyncua's own loop acknowledges whatever comes,
 also when our side failed; so none of it is used here.
 
+A subscription outlives its connection: `run` again after the session was resumed, and the
+server goes on with what we have not acknowledged. What was under way in the cut shows as
+missing numbers, and is asked for again.
+
 Nothing heard for `KEEP_ALIVES` keep-alive times: the server is gone, whatever the socket
 says.
 """
@@ -16,7 +20,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from asyncua import ua
@@ -31,10 +36,10 @@ from drivers.opcua.codec import (
     decode_publish,
     decode_republish,
 )
-from drivers.opcua.notifications import Came, Item, Sequence32, news, unchanged
-from drivers.opcua.plan import OpcuaBlock
+from drivers.opcua.notifications import Came, Freshness, Item, Sequence32, news, unchanged
+from drivers.opcua.plan import OpcuaBlock, parts
 from drivers.opcua.quality import quality_of
-from drivers.opcua.session import FAILURES, Session, linked, parts, reason
+from drivers.opcua.session import FAILURES, Session, linked, reason
 from gateway.clock import Clock
 from gateway.driver import Missing, News
 from gateway.errors import LinkError, LinkTimeoutError, SubscriptionLostError
@@ -60,7 +65,7 @@ class Subscription:
     def __init__(
         self, session: Session, blocks: Sequence[OpcuaBlock], emit: Emit, clock: Clock
     ) -> None:
-        self._session = session
+        self.session = session
         self._emit = emit
         self._clock = clock
         items = [
@@ -78,17 +83,34 @@ class Subscription:
         self._waiting: deque[tuple[int, Awaitable[None]]] = deque()
         self._has_waiting = asyncio.Event()
         self._durable: list[int] = []
+        self._is_whole = False
+        self._freshness = Freshness()
+        self._told_to_ns: int | None = None
+        """Up to when all was told; None before the first notification with none behind it."""
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether all that was received was handed over, so that the next word may follow."""
+        return self._is_whole
+
+    @contextmanager
+    def _undivided(self) -> Iterator[None]:
+        """What is half done when it ends here cannot be taken up again."""
+        self._is_whole = False
+        yield
+        self._is_whole = True
 
     async def run(self) -> None:
-        """Subscribe, and hand over what comes until the link fails.
+        """Subscribe, or go on, and hand over what comes until the link fails.
 
         Raises:
             SubscriptionLostError: Changes are lost.
             LinkError: The session is gone.
         """
-        with linked("subscribe"):
-            await self._create()
-            self._emit(await self._add(list(self._items)))
+        if not self._id:
+            with linked("subscribe"), self._undivided():
+                await self._create()
+                self._emit(await self._add(list(self._items)))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(tasks))
@@ -114,7 +136,7 @@ class Subscription:
         request.Parameters.RequestedLifetimeCount = ua.UInt32(count * LIFE_KEEP_ALIVES)
         request.Parameters.MaxNotificationsPerPublish = ua.UInt32(0)
         request.Parameters.PublishingEnabled = True
-        made = (await self._session.make(request)).Parameters
+        made = (await self.session.make(request)).Parameters
         self._id = made.SubscriptionId
         keep_alive_s = made.RevisedPublishingInterval * made.RevisedMaxKeepAliveCount / 1000
         self._silence_s = KEEP_ALIVES * max(keep_alive_s, KEEP_ALIVE_S)
@@ -127,12 +149,12 @@ class Subscription:
             if node_id is None:
                 missing += self._refuse(handle, StatusCodes.BadNodeIdUnknown)
         asked = [(handle, node_id) for handle, node_id in known if node_id is not None]
-        for part in parts(asked, self._session.per_call):
+        for part in parts(asked, self.session.per_call):
             request = ua.CreateMonitoredItemsRequest()
             request.Parameters.SubscriptionId = ua.IntegerId(self._id)
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.ItemsToCreate = [self._wish(*each) for each in part]
-            results = (await self._session.make(request)).Results
+            results = (await self.session.make(request)).Results
             for (handle, _), result in zip(part, results, strict=True):
                 if result.StatusCode.is_bad():
                     missing += self._refuse(handle, result.StatusCode.value)
@@ -142,7 +164,7 @@ class Subscription:
 
     def _node_id(self, handle: int) -> ua.NodeId | None:
         item = self._items[handle]
-        return self._session.node_id(item.block.request.nodes[item.row])
+        return self.session.node_id(item.block.request.nodes[item.row])
 
     def _refuse(self, handle: int, status: int) -> list[Missing]:
         """That nothing comes from this tag, unless it is known already."""
@@ -183,7 +205,8 @@ class Subscription:
                 raise LinkTimeoutError(f"nothing heard for {self._silence_s:.0f} s") from error
             flight.popleft()
             if body:
-                await self._take(body)
+                with self._undivided():
+                    await self._take(body)
 
     async def _publish(self) -> bytes:
         """One Publish request with what may be acknowledged; empty: it came to nothing."""
@@ -194,7 +217,7 @@ class Subscription:
             for sequence in acknowledged
         ]
         try:
-            return await self._session.ask(request, None)
+            return await self.session.ask(request, None)
         except UaStatusCodeError as error:
             if error.code == StatusCodes.BadTooManyPublishRequests and self._width > 1:
                 self._width -= 1
@@ -217,7 +240,7 @@ class Subscription:
             missing = self._sequence.missing(notification)
         for sequence in missing:
             await self._again(sequence, len(missing), came)
-        self._hand_over(notification, came)
+        self._hand_over(notification, came, more=published.more)
         if not published.more:
             self._say_unchanged(published, came)
 
@@ -233,17 +256,18 @@ class Subscription:
         try:
             if missing > MOST_REPUBLISHED:
                 raise DecodeError(f"{missing} notifications are missing")
-            notification = decode_republish(await self._session.ask(request))
+            notification = decode_republish(await self.session.ask(request))
         except FAILURES as error:
             raise SubscriptionLostError(
                 f"notification {sequence} is lost: {reason(error)}", Cause.SUB_GAP
             ) from error
-        self._hand_over(notification, came)
+        self._hand_over(notification, came, more=True)
 
-    def _hand_over(self, notification: Notification, came: Came) -> None:
+    def _hand_over(self, notification: Notification, came: Came, *, more: bool) -> None:
         """Emit what is in ``notification``; it is acknowledged when that is durable."""
         with linked("publish"):
-            said = news(notification.samples, self._items, came)
+            known_to_ns = self._known_to(notification, came, more=more)
+            said = news(notification.samples, self._items, came, known_to_ns)
         self._heard.update(dict.fromkeys(item.block for item in said))
         if not notification.is_keep_alive:
             self._waiting.append((notification.sequence, self._emit(said)))
@@ -256,7 +280,19 @@ class Subscription:
         changed = {self._items[s.handle].block for s in published.notification.samples}
         quiet = [block for block in self._heard if block not in changed]
         if quiet:
-            self._emit(unchanged(quiet, came))
+            self._emit(unchanged(quiet, came, self._told_to_ns))
+
+    def _known_to(self, notification: Notification, came: Came, *, more: bool) -> int:
+        """Up to when all is told with ``notification``; older than our patience none can be.
+
+        While more wait in the server, the changes of one moment are told in part only.
+        """
+        age_ns = self._freshness.age_ns(notification, came.mono_ns)
+        oldest_ns = int(self._silence_s * 1e9)
+        sent_ns = came.time_ns - (oldest_ns if age_ns is None else min(age_ns, oldest_ns))
+        if not more:
+            self._told_to_ns = sent_ns
+        return sent_ns if self._told_to_ns is None else min(sent_ns, self._told_to_ns)
 
     async def _await_disk(self) -> None:
         """Let each notification be acknowledged once the disk has it, in order."""
@@ -264,8 +300,9 @@ class Subscription:
             while not self._waiting:
                 self._has_waiting.clear()
                 await self._has_waiting.wait()
-            sequence, on_disk = self._waiting.popleft()
+            sequence, on_disk = self._waiting[0]
             await on_disk
+            self._waiting.popleft()
             self._durable.append(sequence)
 
     # --- minding ---
@@ -280,12 +317,13 @@ class Subscription:
         while True:
             await self._clock.sleep_until(self._clock.monotonic() + MIND_S)
             with linked("session"):
-                await self._session.renew()
+                await self.session.renew()
             if self._clock.monotonic() < retry_at:
                 continue
             retry_at += RETRY_S
-            if await self._session.has_moved():
+            self._freshness.turn()
+            if await self.session.has_moved():
                 raise SubscriptionLostError("the namespaces have changed", Cause.SUB_RECREATED)
             if self._refused:
-                with linked("subscribe"):
+                with linked("subscribe"), self._undivided():
                     self._emit(await self._add(sorted(self._refused)))

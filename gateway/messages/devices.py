@@ -128,6 +128,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "a user needs a `security.policy`: without one a password travels in clear text",
         "使用用户身份需要 `security.policy`：否则口令以明文传输",
     ),
+    "opcua_password_signed_only": (
+        "a password needs `security.mode: SignAndEncrypt`: what is only signed can be read",
+        "使用口令需要 `security.mode: SignAndEncrypt`：仅签名的内容可被他人读取",
+    ),
     # --- connections ---
     "connect_refused": ("{peer}: the connection was refused", "{peer}：连接被拒绝"),
     "connect_timeout": ("{peer}: nobody answered the connection in time", "{peer}：连接超时"),

@@ -5,6 +5,7 @@
     device    sectors and flushes of a disk of its own (root)
     line      end to end, 100,000 tags
     memory    1,000 and 10,000 tags
+    opcua     5,000 OPC UA changes a second, end to end
     latency   D of 20 ms, and a plant that takes 10 ms for each answer
     catch-up  after a broker that stood still (not with --quick unless asked for)
 
@@ -30,7 +31,7 @@ from tests.bench.site import PER_BLOCK, WIDTH, Site
 from tests.faults.rigs import absent
 from tests.loopback import mosquitto
 
-SECTIONS = ("stages", "disk", "device", "line", "memory", "latency", "catch-up")
+SECTIONS = ("stages", "disk", "device", "line", "memory", "opcua", "latency", "catch-up")
 TYPES = tuple(WIDTH)
 _SLOW_CONNECTIONS = 2
 """A unit has 80 blocks a second: with answers of 10 ms one socket would be full."""
@@ -74,13 +75,19 @@ class Plan:
         elif section == "memory":
             for tags in (1_000,) if self.quick else (1_000, 10_000):
                 yield Site(tags=tags), best
+        elif section == "opcua":
+            for loop in self.loops:
+                yield Site(tags=5_000, type="float64", protocol="opcua"), loop
         elif section == "latency":
-            yield Site(tags=10_000, commit_ms=20), best
-            if self.quick:
-                return
-            yield Site(commit_ms=20), best
-            yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS), best
-            yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS, commit_ms=20), best
+            yield from self._latency(best)
+
+    def _latency(self, loop: str) -> Iterator[tuple[Site, str]]:
+        yield Site(tags=10_000, commit_ms=20), loop
+        if self.quick:
+            return
+        yield Site(commit_ms=20), loop
+        yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS), loop
+        yield Site(delay_ms=10, connections=_SLOW_CONNECTIONS, commit_ms=20), loop
 
 
 def main() -> None:

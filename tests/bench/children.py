@@ -111,7 +111,7 @@ def _fields(file: str) -> dict[str, int]:
     return {name: int(n[0]) for name, rest in rows if (n := rest.split()) and n[0].isdigit()}
 
 
-def module(name: str, *options: object) -> list[str]:
+def module(name: object, *options: object) -> list[str]:
     """The command line of a module beside this one."""
     return [sys.executable, "-m", f"tests.bench.{name}", *map(str, options)]
 

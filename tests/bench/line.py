@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench.children import BenchError, Child, broker, module, running
-from tests.bench.site import WIDTH, Site
+from tests.bench.site import Site
 
 _ON_ASYNCIO = "import sys; sys.modules['uvloop'] = None\n"
 _AGENT = "from gateway.cli import main; main(prog_name='tidegate')"
@@ -72,9 +72,8 @@ def cast(site: Site, loop: str) -> Iterator[Cast]:
     """Everything running, from the moment the first reading has arrived."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        kind = ("--type", site.type, "--changing", site.changing, "--delay-ms", site.delay_ms)
         broker_port, mqtt = stack.enter_context(broker(folder))
-        plant = stack.enter_context(running(module("plant", *kind), folder / "plant.err"))
+        plant = stack.enter_context(running(module(*site.plant), folder / "plant.err"))
         argv = module("subscriber", broker_port)
         subscriber = stack.enter_context(running(argv, folder / "subscriber.err"))
         subscriber.answer()
@@ -115,7 +114,7 @@ def _watch(site: Site, loop: str, playing: Cast, window_s: int) -> Figures:
     subscriber.ask()
     time.sleep(window_s)
     told, after, end = subscriber.ask(), agent.cpu_s(), time.monotonic()
-    readings = (plant.ask()["registers"] - served) / WIDTH[site.type]
+    readings = (plant.ask()["registers"] - served) / site.width
     agent.check()
     if not readings:
         raise BenchError(f"nothing was read: {agent.tail()}")
@@ -127,7 +126,7 @@ def _watch(site: Site, loop: str, playing: Cast, window_s: int) -> Figures:
         cpu_us=cpu_s / readings * 1e6,
         core=cpu_s / seconds,
         readings_s=readings / seconds,
-        delivered=told["readings"] / readings,
+        delivered=told["readings"] / site.words_per_reading / readings,
         resident_mb=resident,
         peak_mb=peak,
         p50_ms=told["p50_ms"],

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from tests.bench.plant import REGISTERS
 
+URI = "urn:bench"
+"""Namespace of the nodes of the OPC UA plant."""
+
 WIDTH = {"int16": 1, "float32": 2}
 PER_BLOCK = {"int16": 125, "float32": 62}
 """Tags one request reads."""
@@ -27,6 +30,26 @@ class Site:
     connections: int = 1
     """Sockets per link."""
     journal: str = "48MiB"
+    protocol: str = "modbus"
+    """``opcua``: one server, whose values all change once a second, by subscription."""
+
+    @property
+    def plant(self) -> tuple[object, ...]:
+        """Module and options of the process that is read."""
+        if self.protocol == "opcua":
+            return "opcua_plant", self.tags
+        options = ("--type", self.type, "--changing", self.changing)
+        return "plant", *options, "--delay-ms", self.delay_ms
+
+    @property
+    def words_per_reading(self) -> int:
+        """How often a reading names its tag on the wire: with its times where it has them."""
+        return 3 if self.protocol == "opcua" else 1
+
+    @property
+    def width(self) -> int:
+        """What the plant counts for each reading it served."""
+        return 1 if self.protocol == "opcua" else WIDTH[self.type]
 
     @property
     def units(self) -> int:
@@ -38,7 +61,10 @@ class Site:
 
     def yaml(self, *, plant_port: int, broker_port: int, journal: Path) -> str:
         """The configuration of the agent."""
-        links = "".join(self._link(unit, plant_port) for unit in range(1, self.units + 1))
+        if self.protocol == "opcua":
+            links = self._session(plant_port)
+        else:
+            links = "".join(self._link(n, plant_port) for n in range(1, self.units + 1))
         deadband = "" if self.changing == 1 else "  deadband: 0\n"
         return (
             "version: 1\n"
@@ -61,4 +87,13 @@ class Site:
             f"    devices:\n      - name: d{unit}\n        unit: {unit}\n        tags:\n"
             f'          - {{name: "n{{00001..{count:05}}}.pv", '
             f'address: "holding/{{0..{last}..{width}}}", type: {self.type}}}\n'
+        )
+
+    def _session(self, port: int) -> str:
+        last = f"{self.tags:05}"
+        return (
+            f"  - name: dcs\n    driver: opcua\n    url: opc.tcp://127.0.0.1:{port}\n"
+            f"    devices:\n      - name: d1\n        tags:\n"
+            f'          - {{name: "n{{00001..{last}}}", '
+            f'address: "nsu={URI};s=n{{00001..{last}}}", type: float64}}\n'
         )

@@ -14,6 +14,8 @@ CPU_US = 2.0
 """Per int16 reading, all values changing, end to end."""
 CORE = 0.25
 """Of one core, at 100,000 readings a second."""
+OPCUA_CORE = 0.10
+"""Of one core, at 5,000 OPC UA changes a second."""
 RESIDENT_MB = {1_000: 60.0, 100_000: 200.0}
 AMPLIFICATION = 1.1
 """Bytes the device writes for each byte of a frame, at commits of 24 KiB."""
@@ -197,6 +199,8 @@ def _verdicts(f: Figures) -> list[tuple[str, float, float]]:
     if site.type == "int16" and site.changing == 1 and site.tags == 100_000:
         found.append((f"CPU us per reading, {name}", f.cpu_us, CPU_US))
         found.append((f"share of a core, {name}", f.core, CORE))
+    if site.protocol == "opcua":
+        found.append((f"share of a core, OPC UA, {name}", f.core, OPCUA_CORE))
     if site.changing == 1 and site.tags in RESIDENT_MB:
         found.append((f"MB resident, {name}", f.resident_mb, RESIDENT_MB[site.tags]))
     if site.changing == 1 and not site.delay_ms and f.p99_ms is not None:

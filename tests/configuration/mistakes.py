@@ -113,7 +113,7 @@ FILES: dict[str, Any] = {
                 "name": "dcs",
                 "driver": "opcua",
                 "url": "opc.tcp://10.0.0.6:4840",
-                "security": {"policy": "Basic256Sha256", "mode": "Sign"},
+                "security": {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"},
                 "user": {"name": "reader", "password": {"credential": "opc"}},
                 "opcua": {"mode": "subscribe", "sampling": "1s", "queue": "10"},
                 "devices": [

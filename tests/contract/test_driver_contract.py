@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ import drivers
 from drivers.modbus.settings import ModbusLink
 from drivers.modbus.simulator import Faults, serve
 from gateway.clock import Clock
-from gateway.driver import Driver, check_plan
+from gateway.driver import Driver, Subscribing, check_plan
 from gateway.errors import ConnectError
 from gateway.loader import LinkSite, from_text
 from gateway.model import Quality, Scalar, Tag
+from tests.loopback import free_port
 
 NAMES = [module.name for module in pkgutil.iter_modules(drivers.__path__)]
 
@@ -153,10 +153,7 @@ BENCHES: dict[str, Callable[[], AbstractAsyncContextManager[Bench]]] = {
 
 def closed_port() -> int:
     """A port on which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    return free_port()
 
 
 @pytest.fixture(params=NAMES)
@@ -177,6 +174,12 @@ def test_each_driver_is_found_by_its_word(name: str) -> None:
 
 async def test_every_tag_is_in_one_block_with_its_device_and_interval(bench: Bench) -> None:
     check_plan(bench.tags, bench.driver.plan(bench.tags))
+
+
+async def test_only_a_driver_that_does_not_adopt_devices_subscribes(bench: Bench) -> None:
+    subscribed = [block for block in bench.driver.plan(bench.tags) if block.subscribed]
+    assert bool(subscribed) <= isinstance(bench.driver, Subscribing)
+    assert not (subscribed and bench.driver.can_adopt)
 
 
 async def test_half_a_block_can_be_planned_again(bench: Bench) -> None:

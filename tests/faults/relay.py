@@ -6,7 +6,8 @@ fault of the gateway. Cutting this relay takes the broker away from the agent al
     python -m tests.faults.relay --to PORT [--port N]
 
 Commands: ``{"do": "cut"}`` closes the port and every connection, ``"hold"`` keeps the
-connections and passes nothing on (half open), ``"restore"`` ends both.
+connections and passes nothing on (half open), ``"restore"`` ends both; ``"reset"`` closes
+the connections and leaves the port open.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Relay:
             self._passing.clear()
         elif do == "cut":
             self._cut()
+        elif do == "reset":
+            self._reset()
         elif do == "restore":
             self._passing.set()
             if self._server is None:
@@ -49,6 +52,9 @@ class Relay:
         if self._server is not None:
             self._server.close()
             self._server = None
+        self._reset()
+
+    def _reset(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
 

@@ -86,10 +86,70 @@ MUTATIONS = [
     Mutation(
         "a lost subscription leaves no gap",
         "gateway/link.py",
-        "            self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)\n"
-        "        log.warning",
-        "            pass\n        log.warning",
+        "            self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)\n\n"
+        "    async def _listen",
+        "            pass\n\n    async def _listen",
         "tests/test_link.py::"
         "test_a_lost_subscription_is_an_outage_at_once_and_is_made_anew_at_once",
+    ),
+    Mutation(
+        "a record may be larger than a message",
+        "drivers/opcua/plan.py",
+        "TAGS_PER_BLOCK = 250\n",
+        "TAGS_PER_BLOCK = 2500\n",
+        "tests/opcua/test_plan.py::"
+        "test_a_record_of_all_tags_of_a_block_with_the_longest_names_and_all_times_fits",
+    ),
+    Mutation(
+        "a cut is an outage although the session stands",
+        "gateway/link.py",
+        "        if self._is_cut and not driver.resumed:\n",
+        "        if self._is_cut:\n",
+        "tests/test_link.py::test_a_cut_after_which_the_subscription_is_found_again_is_no_outage",
+    ),
+    Mutation(
+        "tags without a value stay so after a resumed session",
+        "gateway/link.py",
+        "        if driver.resumed and self._down_since is not None:\n",
+        "        if False:\n",
+        "tests/test_link.py::test_a_subscription_found_after_an_outage_was_told_is_made_anew",
+    ),
+    Mutation(
+        "a server that was away is found half a minute later",
+        "gateway/link.py",
+        "        return min(pause_s, LONGEST_PAUSE_S) if is_away else pause_s\n",
+        "        return pause_s\n",
+        "tests/test_link.py::"
+        "test_a_server_that_was_away_for_an_hour_is_found_within_ten_seconds",
+    ),
+    Mutation(
+        "what was half taken in is gone on from",
+        _SUBSCRIPTION,
+        "        self._is_whole = False\n        yield\n",
+        "        yield\n",
+        _TEST + "test_what_was_half_taken_in_at_the_cut_cannot_be_gone_on_from",
+    ),
+    Mutation(
+        "a late word covers up to its arrival",
+        "gateway/coverage.py",
+        "    return batch.time_ns if batch.known_to_ns is None else batch.known_to_ns\n",
+        "    return batch.time_ns\n",
+        "tests/test_coverage.py::"
+        "test_a_word_that_was_long_on_its_way_covers_only_up_to_when_it_was_said",
+    ),
+    Mutation(
+        "the dead band hides a tag whose changes were lost",
+        "gateway/rules.py",
+        "        for row in rows:\n            self._heard[row] = 0\n",
+        "",
+        "tests/test_rules.py::"
+        "test_after_lost_changes_a_tag_is_reported_at_its_next_word_and_the_others_are_not",
+    ),
+    Mutation(
+        "half of a notification counts as all of it",
+        _SUBSCRIPTION,
+        "        if not more:\n            self._told_to_ns",
+        "        if True:\n            self._told_to_ns",
+        _TEST + "test_what_is_told_in_parts_is_known_only_with_the_last_part",
     ),
 ]

@@ -224,12 +224,15 @@ class ScriptedSession:
         self.asked_again: list[int] = []
         self.refused: set[str] = set()
         self.keep_alive_s = 3.0
+        self.made = 0
+        """Subscriptions."""
 
     def node_id(self, node: NodeAddress) -> ua.NodeId | None:
         return ua.NodeId(ua.String(str(node.identifier)), ua.Int16(2))
 
     async def make(self, request: Any) -> Any:
         if isinstance(request, ua.CreateSubscriptionRequest):
+            self.made += 1
             made = ua.CreateSubscriptionResponse()
             made.Parameters.SubscriptionId = ua.IntegerId(7)
             made.Parameters.RevisedPublishingInterval = ua.Duration(1000 * self.keep_alive_s)

@@ -108,6 +108,12 @@ def test_a_value_fits_its_type_without_change_or_not_at_all(
         ),
         (
             "opc.tcp://10.1.1.1:4840",
+            "security: {policy: Basic256Sha256, mode: Sign}\n"
+            "    user: {name: u, password: {file: /x}}",
+            "opcua_password_signed_only",
+        ),
+        (
+            "opc.tcp://10.1.1.1:4840",
             "security: {policy: Basic256Sha256}\n    user: {name: u}",
             "opcua_user",
         ),

@@ -162,3 +162,11 @@ def test_more_results_than_bytes_are_refused() -> None:
 def test_the_answer_to_another_service_is_refused() -> None:
     with pytest.raises(DecodeError):
         decode_read(notification(1, (1, 1.0)))
+
+
+def test_a_server_that_gives_no_publish_time_is_known_by_the_time_of_its_answer() -> None:
+    response = ua.PublishResponse()
+    response.ResponseHeader.Timestamp = NOON
+    body = bytearray(struct_to_binary(response))
+    body[-20:-12] = bytes(8)
+    assert decode_publish(bytes(body)).notification.publish_ns == NOON_NS

@@ -6,7 +6,7 @@ import pytest
 
 from drivers.opcua.codec import DecodeError, Notification, Sample
 from drivers.opcua.driver import OpcuaDriver
-from drivers.opcua.notifications import LAST_SEQUENCE, Came, Item, Sequence32, news
+from drivers.opcua.notifications import LAST_SEQUENCE, Came, Freshness, Item, Sequence32, news
 from gateway.clock import Clock
 from gateway.driver import Missing
 from gateway.model import Batch, Cause
@@ -82,3 +82,24 @@ def test_a_number_that_is_behind_is_an_error() -> None:
     sequence = Sequence32(9)
     with pytest.raises(DecodeError):
         sequence.missing(message(8))
+
+
+def test_a_word_is_as_old_as_it_took_longer_than_the_freshest_whatever_the_clocks_say() -> None:
+    freshness, ahead = Freshness(), 3_600_000
+    sent = (1_000, 2_000, 3_000, 4_000, 9_000)
+    came = (1_010, 2_005, 8_000, 8_001, 9_005)
+    ages = [
+        freshness.age_ns(Notification(n, at + ahead, [], is_keep_alive=False), here)
+        for n, (at, here) in enumerate(zip(sent, came, strict=True), start=1)
+    ]
+    assert ages == [0, 0, 4_995, 3_996, 0]
+
+
+def test_a_server_whose_clock_was_set_back_is_believed_again_after_two_turns() -> None:
+    freshness = Freshness()
+    assert freshness.age_ns(Notification(1, 9_000, [], is_keep_alive=False), 9_000) == 0
+    back = Notification(2, 5_000, [], is_keep_alive=False)
+    assert freshness.age_ns(back, 10_000) == 5_000
+    freshness.turn()
+    freshness.turn()
+    assert freshness.age_ns(back, 10_000) == 0

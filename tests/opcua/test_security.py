@@ -14,7 +14,12 @@ import pytest
 from asyncua import ua
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.user_managers import UserManager
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
+from drivers.opcua import session
 from drivers.opcua.driver import OpcuaDriver
 from drivers.opcua.security import Pki
 from gateway.clock import Clock
@@ -23,12 +28,14 @@ from gateway.messages import told
 from tests.contract.test_driver_contract import closed_port
 from tests.opcua.site import Plant, link_to
 
+_DER = serialization.Encoding.DER
 POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
 _WORD = {
     "Basic256Sha256": ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
     "Aes128Sha256RsaOaep": ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt,
     "Aes256Sha256RsaPss": ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
     "None": ua.SecurityPolicyType.NoSecurity,
+    "Sign": ua.SecurityPolicyType.Basic256Sha256_Sign,
 }
 
 
@@ -40,6 +47,18 @@ class _Operators(UserManager):
     ) -> User | None:
         known = (username, password) == ("operator", "sesame")
         return User(UserRole.User, username) if known else None
+
+
+class _Holders(UserManager):
+    """Lets in who has one certificate."""
+
+    def __init__(self, der: bytes) -> None:
+        self._der = der
+
+    def get_user(
+        self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None
+    ) -> User | None:
+        return User(UserRole.User, "holder") if certificate == self._der else None
 
 
 @asynccontextmanager
@@ -133,6 +152,91 @@ async def test_a_user_is_known_by_name_and_password_and_a_wrong_one_is_refused(
         with pytest.raises(ConnectError) as refused:
             await driver.connect()
         assert re.search("服务器(拒绝|不允许|不接受)", told(refused.value, "zh"))
+
+
+async def test_a_user_is_known_by_a_certificate_and_another_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    operator, stranger = Pki(tmp_path / "operator"), Pki(tmp_path / "stranger")
+    for pki in (operator, stranger):
+        pki.application_uri()
+    users = _Holders(operator.certificate.read_bytes())
+    async with secure(tmp_path, "Basic256Sha256", users=users) as server:
+        trust(tmp_path)
+        for pki in (operator, stranger):
+            user = f"user: {{certificate: {pki.certificate}, key: {{file: {pki.key}}}}}"
+            driver = driver_in(tmp_path, server.url, "{policy: Basic256Sha256}", user)
+            if pki is operator:
+                assert await value_through(driver) == [1.0]
+            else:
+                with pytest.raises(ConnectError):
+                    await driver.connect()
+
+
+async def test_a_channel_that_is_only_signed_is_used_where_that_was_asked(
+    tmp_path: Path,
+) -> None:
+    async with secure(tmp_path, "Sign") as server:
+        trust(tmp_path)
+        asked = "{policy: Basic256Sha256, mode: Sign}"
+        assert await value_through(driver_in(tmp_path, server.url, asked)) == [1.0]
+        with pytest.raises(ConnectError, match="Basic256Sha256/Sign"):
+            await driver_in(tmp_path, server.url, "{policy: Basic256Sha256}").connect()
+
+
+async def test_a_channel_is_renewed_and_goes_on_with_new_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with secure(tmp_path, "Basic256Sha256") as server:
+        trust(tmp_path)
+        driver = driver_in(tmp_path, server.url, "{policy: Basic256Sha256}")
+        (block,) = driver.plan(link_to("opc.tcp://127.0.0.1:1", "a").tags)
+        monkeypatch.setattr(session, "RENEW_AFTER", 0.0)
+        await driver.connect()
+        assert [list((await driver.read(block)).values) for _ in range(5)] == [[1.0]] * 5
+        await driver.close()
+
+
+def test_a_server_whose_authority_is_trusted_is_trusted_and_one_of_a_namesake_is_not(
+    tmp_path: Path,
+) -> None:
+    pki, now = Pki(tmp_path / "pki"), datetime.datetime.now(datetime.UTC)
+    authority, namesake = (_authority() for _ in range(2))
+    trusted = tmp_path / "pki" / "trusted"
+    trusted.mkdir(parents=True)
+    (trusted / "park.der").write_bytes(authority[0].public_bytes(_DER))
+    pki.check(_issued_by(*authority), "urn:dcs", now)
+    with pytest.raises(ConnectError, match="not trusted"):
+        pki.check(_issued_by(*namesake), "urn:dcs", now)
+
+
+def _authority() -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return _certificate("park", "park", key, key, ca=True), key
+
+
+def _issued_by(authority: x509.Certificate, key: rsa.RSAPrivateKey) -> bytes:
+    own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return _certificate("dcs", "park", own, key, ca=False).public_bytes(_DER)
+
+
+def _certificate(
+    subject: str, issuer: str, key: rsa.RSAPrivateKey, signer: rsa.RSAPrivateKey, *, ca: bool
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    names = [
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)
+    ]
+    uri = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"urn:{subject}")])
+    return (
+        x509.CertificateBuilder(names[1], names[0], key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(uri, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
 
 
 def test_the_key_is_for_us_alone_and_made_once(tmp_path: Path) -> None:

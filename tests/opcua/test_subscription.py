@@ -22,12 +22,17 @@ FAULTS: Any = uaerrors  # its classes have no types
 LINK = link_to("opc.tcp://127.0.0.1:1", "a", "b")
 
 
-@asynccontextmanager
-async def subscribed(session: ScriptedSession, ear: Ear) -> AsyncIterator[asyncio.Task[None]]:
+def new_subscription(session: ScriptedSession, ear: Ear) -> Subscription:
     """A subscription on a scripted session: handle 1 is tag a, 2 is tag b."""
     blocks = OpcuaDriver(LINK.config, Clock()).plan(LINK.tags)
-    under_test: Any = Subscription(session, blocks, ear.emit, Clock())  # type: ignore[arg-type]
-    task = asyncio.create_task(under_test.run())
+    scripted: Any = session
+    return Subscription(scripted, blocks, ear.emit, Clock())
+
+
+@asynccontextmanager
+async def subscribed(session: ScriptedSession, ear: Ear) -> AsyncIterator[asyncio.Task[None]]:
+    """`new_subscription`, running."""
+    task = asyncio.create_task(new_subscription(session, ear).run())
     try:
         yield task
     finally:
@@ -169,3 +174,67 @@ async def test_a_notification_of_another_subscription_is_not_ours() -> None:
         session.answers.put_nowait(notification(1, (1, 1.0)))
         await ear.until(lambda: bool(ear.batches))
     assert ear.values("a") == [1.0]
+
+
+async def cut_after(
+    count: int, under_test: Subscription, session: ScriptedSession, ear: Ear
+) -> None:
+    """Run until ``count`` batches were said in all; then the connection is lost."""
+    task = asyncio.create_task(under_test.run())
+    await ear.until(lambda: len(ear.batches) == count)
+    await turns()
+    session.answers.put_nowait(ConnectionError("reset"))
+    with pytest.raises(LinkError):
+        await asyncio.wait_for(task, 30)
+    session.answers = asyncio.Queue()
+
+
+async def test_a_subscription_goes_on_after_a_cut_and_asks_for_what_it_swallowed() -> None:
+    session, ear = ScriptedSession(), Ear()
+    under_test = new_subscription(session, ear)
+    session.answers.put_nowait(notification(1, (1, 1.0)))
+    await cut_after(1, under_test, session, ear)
+    assert under_test.can_resume
+    session.republishes = {2: republished(2, (1, 2.0))}
+    session.answers.put_nowait(notification(3, (1, 3.0)))
+    await cut_after(3, under_test, session, ear)
+    assert ear.values("a") == [1.0, 2.0, 3.0]
+    assert session.made == 1
+
+
+async def test_what_the_disk_got_around_a_cut_is_acknowledged_after_it() -> None:
+    session, ear = ScriptedSession(), Ear()
+    ear.disk.clear()
+    under_test = new_subscription(session, ear)
+    session.answers.put_nowait(notification(1, (1, 1.0)))
+    await cut_after(1, under_test, session, ear)
+    ear.disk.set()
+    task = asyncio.create_task(under_test.run())
+    await turns()
+    session.answers.put_nowait(notification(2, (1, 2.0)))
+    await ear.until(lambda: len(ear.batches) == 2)
+    await turns()
+    assert session.acknowledged == [1, 2]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_what_was_half_taken_in_at_the_cut_cannot_be_gone_on_from() -> None:
+    session, ear = ScriptedSession(), Ear()
+    under_test = new_subscription(session, ear)
+    session.answers.put_nowait(notification(1, (99, 1.0)))
+    with pytest.raises(LinkError):
+        await asyncio.wait_for(under_test.run(), 30)
+    assert not under_test.can_resume
+
+
+async def test_what_is_told_in_parts_is_known_only_with_the_last_part() -> None:
+    session, ear = ScriptedSession(), Ear()
+    async with subscribed(session, ear):
+        session.answers.put_nowait(notification(1, (1, 1.0), (2, 1.0)))
+        session.answers.put_nowait(notification(2, (1, 2.0), more=True))
+        session.answers.put_nowait(notification(3, (2, 2.0)))
+        await ear.until(lambda: len(ear.batches) == 3)
+    whole, part, rest = (batch.known_to_ns or 0 for batch in ear.batches)
+    assert part == whole
+    assert rest > whole

@@ -1,4 +1,4 @@
-// A plant on node-opcua: `node server.js PORT TAGS PERIOD_MS FOLDER URI...`
+// A plant on node-opcua: `node server.js PORT TAGS PERIOD_MS HOME URI...`
 //
 // Every PERIOD_MS all tags change at once; tag i then shows i * 1e7 + tick, so that a value
 // names its tag and its change. Each change is printed as "tick N MS" after it was made.
@@ -8,10 +8,10 @@ const path = require("path");
 const { OPCUAServer } = require("node-opcua-server");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 
-const [port, tags, period, folder, plant, ...uris] = process.argv.slice(2);
+const [port, tags, period, home, plant, ...uris] = process.argv.slice(2);
 
 async function main() {
-  const manager = new OPCUACertificateManager({ rootFolder: path.join(folder, "pki") });
+  const manager = new OPCUACertificateManager({ rootFolder: path.join(home, "pki") });
   await manager.initialize();
   const server = new OPCUAServer({
     port: Number(port),
@@ -20,7 +20,7 @@ async function main() {
     alternateHostname: ["127.0.0.1"],
     serverCertificateManager: manager,
     userCertificateManager: manager,
-    certificateFile: path.join(folder, "certificate.pem"),
+    certificateFile: path.join(home, "certificate.pem"),
     serverInfo: { applicationUri: "urn:peer:node-opcua" },
     allowAnonymous: true,
     serverCapabilities: { operationLimits: { maxMonitoredItemsPerCall: 100, maxNodesPerRead: 70 } },
@@ -35,9 +35,16 @@ async function main() {
   }
   const variables = [];
   for (let i = 0; i < Number(tags); i++) variables.push(make(namespace, i, i * 1e7));
+  // A folder for each hundred: adding to a large one takes node-opcua longer and longer.
+  function folder(where, i) {
+    const name = `f${Math.floor(i / 100)}`;
+    const node = where.findNode(`s=${name}`);
+    const objects = space.rootFolder.objects;
+    return node || where.addFolder(objects, { browseName: name, nodeId: `s=${name}` });
+  }
   function make(where, i, value) {
     return where.addVariable({
-      organizedBy: space.rootFolder.objects,
+      organizedBy: folder(where, i),
       browseName: `t${i}`,
       nodeId: `s=t${i}`,
       dataType: "Double",
