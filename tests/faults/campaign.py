@@ -2,7 +2,8 @@
 
     python -m tests.faults.campaign [NAME…] [--seed N] [--seconds N] [--table]
 
-A name is a row of `rows`, a fault of `catalogue`, or ``mix``: twelve faults the seed picks.
+A name is a row of `rows`, a fault of `catalogue`, a trial of `tests.crash`, or ``mix``: twelve
+faults the seed picks.
 A row runs its faults, its tests, and its trials of the journal alone (`tests.crash`).
 Results are kept in build/faults.jsonl, one object per fault, test or trial; the newest counts.
 With ``--table``, and after a run of everything, tests/faults/README.md is written from them.
@@ -139,6 +140,8 @@ def parts_of(name: str, seed: int) -> list[str]:
     if name == "mix":
         short = [n for n, f in FAULTS.items() if f.seconds + f.drain_s <= 100]
         return random.Random(seed).sample(sorted(short), MIX)
+    if name in TRIALS:
+        return [TRIAL + name]
     row = next((row for row in ROWS if row.id == name), None)
     if row is not None:
         return row.parts
