@@ -52,6 +52,8 @@ class Disk:
         if repair := _REPAIR.get(self._kind):
             rigs.run(*repair, self._image, ok=range(4))
         rigs.run(*rigs.mount_words(self._image, *self._options), self.place)
+        for orphan in self.place.glob("FSCK*.REC"):
+            orphan.unlink()  # clusters without a name, which the repair keeps for a person
 
     def cut(self, child: Child) -> None:
         """Take the power away from ``child``; afterwards the disk is what survived it."""
