@@ -25,7 +25,7 @@ MODULES = ("fs/fat/fat", "fs/fat/vfat", "fs/nls/nls_ascii", "fs/nls/nls_cp437",
            "fs/nls/nls_iso8859-1", "fs/nls/nls_utf8", "drivers/block/loop")  # fmt: skip
 """What a vfat image behind a loop device needs, and this kernel may have built in."""
 _WORD = "RESULT "
-_MEMORY_MIB = 512
+_MEMORY_MIB = 1024
 _LIMIT_S = 3600
 _FINIT_MODULE = 313
 _POWER_OFF = 0x4321FEDC
