@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from gateway import logs
+from gateway.again import Again
 from gateway.alarm_file import AlarmFile
 from gateway.alarms import Limit, limits_of
 from gateway.announce import VERSION, Announcer
@@ -27,6 +28,7 @@ from gateway.apply import Refusal, Reloader, merged
 from gateway.clock import Clock
 from gateway.config import Config, MqttConfig
 from gateway.deliver import Delivery
+from gateway.desk import Desk, desk_topics
 from gateway.dialects.json import JsonDialect
 from gateway.errors import JournalError, NoDiskError
 from gateway.health import Health
@@ -41,6 +43,7 @@ from gateway.model import Block, Event, Gap, Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings, TlsFiles
 from gateway.pace import Pace
 from gateway.planning import PlannedLink, plan_site
+from gateway.receipts import Watermarks
 from gateway.record import Encoder, encode_schema, layout_of
 from gateway.reload import Difference
 from gateway.systemd import sd_notify
@@ -190,6 +193,7 @@ class Agent:
                 watch.append(tasks.create_task(self._look_for_disk()))
             rest = [
                 tasks.create_task(line.delivery.run()),
+                tasks.create_task(line.again.run(), name="publish again"),
                 tasks.create_task(line.health.run()),
                 tasks.create_task(line.alarms.run(), name="alarms"),
             ]
@@ -256,6 +260,7 @@ class Line:
         self._announcer = Announcer(
             site, journal, self.intake, dialect, self._connection, clock
         )
+        watermarks = Watermarks(journal.contents.head)
         self.delivery = Delivery(
             journal,
             self.publisher,
@@ -266,6 +271,25 @@ class Line:
             pace=Pace(mqtt.catch_up),
             recorded=lambda: self.intake.recorded_total,
             on_open=lambda _: self.health.opened(),
+            on_received=lambda received: self._desk.hear(received),
+            holds=watermarks.holds,
+        )
+        self.again = Again(
+            self.delivery,
+            journal,
+            journal.contents,
+            dialect,
+            clock,
+            tell_event=self.intake.event,
+            pace=Pace(1.0),
+            recorded=lambda: self.intake.recorded_total,
+        )
+        self._desk = Desk(
+            watermarks,
+            clock,
+            moved=lambda lane, stream: self.delivery.lanes[lane].received(stream),
+            request=self.again.request,
+            tell_event=self.intake.event,
         )
         self._timeouts = {
             self.links[name]: plan.longest_timeout_s for name, plan in self._planned.items()
@@ -479,6 +503,7 @@ def policy_of(mqtt: MqttConfig) -> Policy:
     return Policy(
         accept_no_subscribers=mqtt.no_subscribers == "accept",
         accept_v3_acknowledgements=mqtt.accept_v3_acknowledgements,
+        receipts=mqtt.delivery == "receipt",
     )
 
 
@@ -497,6 +522,7 @@ def mqtt_settings(mqtt: MqttConfig, gateway: str) -> MqttSettings:
         client_id=mqtt.client_id or gateway,
         version=5 if mqtt.version == 5 else 4,
         tls=files,
+        subscriptions=desk_topics(mqtt, gateway),
     )
 
 

@@ -9,7 +9,8 @@ a duplicate, which it allows too. The heads say what has been settled: a stream 
 settled beyond what arrived has lost its tail.
 
 A snapshot of alarms repeats records that were, or will be, delivered in their own place: it
-is not judged. Nor is a ``volatile`` message: its records may come again, or never.
+is not judged. Nor is a ``volatile`` message: its records may come again, or never. What is
+published again on request fills holes, but begins no stream.
 
 After `rejoined` nothing is known of what passed meanwhile, and it is not judged.
 """
@@ -161,12 +162,13 @@ class Continuity:
 
     def message(self, message: LaneMessage) -> list[Finding]:
         """Take in one message of a lane; what is remarkable about it."""
-        if is_snapshot(message):
-            return []
         if message.volatile is not UNSET:
             self.volatile += len(message.records)
             return []
         stream = Stream(message.gateway, message.incarnation, message.lane, message.device)
+        is_old = message.replay is not UNSET and stream not in self._seqs
+        if is_snapshot(message) or is_old:
+            return []
         found = [*self._mismatch(stream, message), *self._begin(stream, message)]
         seqs = self._seqs[stream]
         for record in message.records:

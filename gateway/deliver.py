@@ -10,26 +10,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from gateway import lane as lanes
+from gateway.aside import Aside
 from gateway.clock import Clock
 from gateway.dialects import Dialect
 from gateway.dialects.wire import MAX_BYTES
-from gateway.errors import JournalError
-from gateway.feed import RETRY_S, Backlog, Feed, Fetched
+from gateway.feed import Backlog, Feed, Fetched
 from gateway.lane import (
     Answered,
     Closed,
-    Isolated,
     Loaded,
     Opened,
-    Owed,
     Policy,
     State,
     Tick,
@@ -44,6 +42,7 @@ from gateway.publisher import (
     PublisherEvent,
     Received,
 )
+from gateway.settlement import Settlement
 from gateway.volatile import Volatile
 from gateway.window import Window
 
@@ -65,10 +64,20 @@ CONFLICT_SHOWN_S: Final = 600.0
 _log = structlog.get_logger()
 
 
+class Sender(Protocol):
+    """Who publishes messages and waits for their acknowledgement."""
+
+    lane: Lane
+    """Whose share of the window it uses."""
+
+    def tell(self, event: lanes.Event) -> None:
+        """Hear `Answered` and `Closed`."""
+
+
 class _Mail(NamedTuple):
     """Who waits for an acknowledgement: a lane's message, or a retained topic."""
 
-    lane: LaneDelivery | None
+    lane: Sender | None
     key: int
     topic: str
     volatile: bool
@@ -91,11 +100,13 @@ class Delivery:
         recorded: Callable[[], int] = lambda: 0,
         on_open: Callable[[Connected], None] = lambda _: None,
         on_received: Callable[[Received], None] = lambda _: None,
+        holds: Callable[[Lane, str, str, int], bool] = lambda *_: False,
         dice: Callable[[], float] = random.random,
     ) -> None:
         """on_open: called at each new connection, before anything is published on it.
 
-        pace: that of a backlog of data; recorded: readings recorded since start.
+        pace: that of a backlog of data; recorded: readings recorded since start. holds:
+        whether the platform has a record, by lane, incarnation, device and seq.
         """
         self.pace = pace
         self._recorded = recorded
@@ -105,6 +116,7 @@ class Delivery:
         self._dice = dice
         self._on_open = on_open
         self._on_received = on_received
+        self.holds = holds
         self.lanes = {
             lane: LaneDelivery(lane, journal, self, dialect, clock, policy)
             for lane in (Lane.ALARM, Lane.META, Lane.DATA)
@@ -170,6 +182,7 @@ class Delivery:
         self.pace = pace
         for lane in self.lanes.values():
             lane.state = replace(lane.state, policy=policy)
+            lane.review()
 
     @property
     def lags(self) -> bool:
@@ -232,12 +245,14 @@ class Delivery:
             self._conflict_until_s = self._clock.monotonic() + CONFLICT_SHOWN_S
         cut = any(mail.lane is None and mail.key == _REPEAT for mail in self._mail.values())
         self._repeat_losses = self._repeat_losses + 1 if cut else 0
+        waiting = [mail.lane for mail in self._mail.values() if mail.lane is not None]
         self._mail.clear()
         served, self._served = self._served, False
         self.window.close(event.reason)
         for lane in self.lanes.values():
             lane.volatile.closed()
-            lane.tell(Closed(event.reason, served=served))
+        for sender in dict.fromkeys([*self.lanes.values(), *waiting]):
+            sender.tell(Closed(event.reason, served=served))
 
     def _acknowledged(self, token: int, reason: int) -> None:
         mail = self._mail.pop(token, None)
@@ -246,7 +261,7 @@ class Delivery:
         now_s = self._clock.monotonic()
         self.window.acknowledged(token, now_s)
         self._served |= reason < 0x80
-        if mail.lane is not None and mail.volatile:
+        if isinstance(mail.lane, LaneDelivery) and mail.volatile:
             mail.lane.volatile.answered(mail.key)
         elif mail.lane is not None:
             mail.lane.tell(Answered(mail.key, reason, now_s, self._dice()))
@@ -258,10 +273,10 @@ class Delivery:
                 del self._retained[mail.topic]  # An empty message takes a retained one back.
 
     def _flush(self) -> None:
-        """Send repeats, then retained topics that have something new, while there are slots.
+        """Send repeats, then retained topics that have something new, while there is room.
 
         Called at every event, before the lanes act on it: a slot that becomes free is the
-        repeats' first.
+        repeats' first. An alarm does not wait behind all schemas of a large site.
         """
         while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
             topic, payload = self._repeats[0]
@@ -270,13 +285,18 @@ class Delivery:
             elif not self.send(None, topic, payload, key=_REPEAT):
                 return
             self._repeats.popleft()
-        while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
+        while self._unsent and self.has_room(Lane.META):
             topic, payload = next(iter(self._unsent.items()))
             if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, retain=True):
                 return
             del self._unsent[topic]
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether ``lane`` may send one message more."""
+        slots = self.window.slots(lane, alarm_waits=self.alarm_waits)
+        return slots > 0 and self.window.room(lane) > 0
 
     def allows_backlog(self, now_s: float) -> bool:
         """Whether a backlog may go on now."""
@@ -296,7 +316,7 @@ class Delivery:
 
     def send(
         self,
-        lane: LaneDelivery | None,
+        lane: Sender | None,
         topic: str,
         payload: bytes,
         *,
@@ -340,13 +360,13 @@ class LaneDelivery:
         self._clock = clock
         self._woken = asyncio.Event()
         self._progress = asyncio.Event()
-        self._retry_s = float("-inf")
-        self._orders: deque[lanes.Quarantine | lanes.Owe | lanes.Pay] = deque()
+        self.settlement = Settlement(lane, journal, self.feed, outlet.holds)
+        self._aside = Aside(lane, journal, self.feed, self.tell, clock)
         self._fetching: asyncio.Task[Fetched | None] | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        await self._remember_owed()
+        await self._aside.remember()
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._round(group)
@@ -354,9 +374,11 @@ class LaneDelivery:
     async def _round(self, group: asyncio.TaskGroup) -> None:
         """One look at what there is to do, and a rest as long as it took."""
         self._woken.clear()
-        if await self._obey():
+        if await self._aside.obey():
+            self._progress.set()
             return
         self.fetch(group)
+        self.settlement.follow(group, self.wake)
         began_s = self._clock.monotonic()
         if self.turn():
             ended_s = self._clock.monotonic()
@@ -366,67 +388,10 @@ class LaneDelivery:
             async with asyncio.timeout(POLL_S):
                 await self._woken.wait()
 
-    async def _remember_owed(self) -> None:
-        """Take up the gaps that are owed from before this start."""
-        try:
-            gaps = await asyncio.to_thread(self._journal.owed, self.lane)
-        except JournalError as error:
-            _log.error("owed gaps unreadable", lane=self.lane, error=str(error))
-            return
-        self.feed.owed = {(gap.incarnation, gap.stream): gap for gap in gaps}
-        self._say_owed({gap.stream for gap in gaps})
-
-    def _say_owed(self, devices: Iterable[str]) -> None:
-        gaps = self.feed.hold_owed()
-        for device in devices:
-            self.tell(Owed(device, [gap for gap in gaps if gap.stream[1] == device]))
-
-    async def _obey(self) -> bool:
-        """Let the disk keep what was refused, off the loop; False when there is nothing."""
-        if not self._orders or self._clock.monotonic() < self._retry_s:
-            return False
-        order = self._orders[0]
-        try:
-            await self._put_aside(order)
-        except JournalError as error:
-            _log.error("not quarantined", lane=self.lane, error=str(error))
-            self._retry_s = self._clock.monotonic() + RETRY_S
-            return False
-        self._orders.popleft()
-        self._progress.set()
-        return True
-
-    async def _put_aside(self, order: lanes.Quarantine | lanes.Owe | lanes.Pay) -> None:
-        feed, journal = self.feed, self._journal
-        if isinstance(order, lanes.Pay):
-            owed = {key: gap for key, gap in feed.owed.items() if key != order.stream}
-            await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
-            feed.paid(order.stream)
-            return
-        items = [order.item] if isinstance(order, lanes.Quarantine) else order.items
-        _log.warning(
-            "records quarantined",
-            lane=self.lane,
-            device=items[0].stream[1],
-            first=items[0].first,
-            last=items[-1].last,
-            reason=order.reason,
-        )
-        positions = [item.position for item in items]
-        kept = [item.position for item in items if not item.replaced]
-        await asyncio.to_thread(journal.quarantine, feed.refused(kept, order.reason))
-        if isinstance(order, lanes.Quarantine):
-            self.tell(Isolated(positions[0], feed.replace(positions[0])))
-            return
-        owed = feed.owing(positions)
-        await asyncio.to_thread(journal.owe, self.lane, list(owed.values()))
-        feed.owed = owed
-        self._say_owed([order.device])
-
     async def drained(self) -> None:
         """Return when all that is committed now is settled."""
         goal = self._journal.committed(self.lane)
-        while self.feed.read_to < goal or self.state.loaded or self._orders:
+        while self.feed.read_to < goal or self.state.loaded or self._aside.orders:
             self._progress.clear()
             await self._progress.wait()
 
@@ -437,22 +402,21 @@ class LaneDelivery:
     def turn(self) -> bool:
         """Load and send what there is room for; True when there is more to do at once."""
         self._pass_on()
-        loaded = self._load()
+        more = self.settlement.step() | self._load()
         window, lane = self._outlet.window, self.lane
         slots = window.slots(lane, alarm_waits=self._outlet.alarm_waits)
         now_s = self._clock.monotonic()
         if self._lags and not self._outlet.allows_backlog(now_s):
             slots = 0
         self.tell(Tick(now_s, slots, window.room(lane), window.message_bytes))
-        return loaded
+        return more
 
     def _pass_on(self) -> None:
         """While the disk takes nothing, send what memory holds: it settles nothing."""
         outlet, window = self._outlet, self._outlet.window
         while (
             outlet.online
-            and window.slots(self.lane, alarm_waits=outlet.alarm_waits) > 0
-            and window.room(self.lane) > 0
+            and outlet.has_room(self.lane)
             and (message := self.volatile.next(window.message_bytes)) is not None
         ):
             topic = self._dialect.topic(self.lane, message.device)
@@ -473,10 +437,15 @@ class LaneDelivery:
                     if self._lags and self._outlet.pace is not None:
                         self._outlet.pace.spend(self.feed.readings(message))
                 case lanes.Settle(position):
-                    self._settle(position)
-                case lanes.Quarantine() | lanes.Owe() | lanes.Pay():
-                    self._orders.append(action)
+                    self.settlement.acknowledged = position
+                    self.feed.release(position)
+                    self._progress.set()
+                    self.review()
+                case lanes.Quarantine() | lanes.Owe():
+                    self._aside.orders.append(action)
                     self.wake()
+                case lanes.Pay():
+                    self._pay(action)
                 case lanes.Reconnect():
                     _log.warning("no acknowledgement", lane=self.lane)
                     self._outlet.reconnect()
@@ -488,6 +457,9 @@ class LaneDelivery:
             topic = len(self._dialect.topic(self.lane, "x" * 64))
             longest = min(longest, event.maximum_packet_bytes - topic - PACKET_BYTES)
         self.tell(Opened(event.can_refuse, longest - self._dialect.head_bytes))
+        if self.state.policy.receipts and not self._aside.orders:
+            # The broker that acknowledged these gaps may have lost them since.
+            self._aside.say_again()
 
     @property
     def _lags(self) -> bool:
@@ -509,6 +481,7 @@ class LaneDelivery:
     def reasons(self) -> list[str]:
         """Why this lane does not deliver, in words for the ``status`` topic."""
         found = lanes.reasons(self.state)
+        found += ["receipts_stalled"] if self.settlement.is_stalled else []
         return [*found, "journal_unreadable"] if self.feed.is_unreadable else found
 
     def fetch(self, group: asyncio.TaskGroup) -> None:
@@ -532,11 +505,21 @@ class LaneDelivery:
         self._progress.set()
         return bool(items)
 
-    def _settle(self, position: int) -> None:
-        try:
-            self._journal.settle(self.lane, position)
-        except JournalError as error:
-            # The next settlement covers this one; until then a restart costs duplicates.
-            _log.warning("not settled", lane=self.lane, error=str(error))
-        self.feed.release(position)
-        self._progress.set()
+    def review(self) -> None:
+        """Something was acknowledged or confirmed, or is settled by other rules from now on."""
+        self.settlement.by_receipt = self.state.policy.receipts
+        self.settlement.review()
+        self.wake()
+
+    def received(self, stream: lanes.Stream) -> None:
+        """The platform holds more of ``stream`` than before."""
+        messages = [*self.state.waiting, *(sent.message for sent in self.state.flight)]
+        if not any(m.key < 0 and m.items[0].stream == stream for m in messages):
+            self._pay(lanes.Pay(stream))
+        self.review()
+
+    def _pay(self, order: lanes.Pay) -> None:
+        """Strike out a gap that was delivered; with receipts, one the platform has."""
+        if not self.state.policy.receipts or self.settlement.has_gap(order.stream):
+            self._aside.orders.append(order)
+            self.wake()

@@ -7,7 +7,7 @@ so that sending it again costs no disk and no encoding.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -54,6 +54,22 @@ class Backlog(Protocol):
 
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` has been delivered."""
+
+    def settle_held(
+        self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
+    ) -> bool:
+        """Settle what ``holds``, by incarnation, device and seq; True: call again."""
+
+    def knows_next(self, lane: Lane, up_to: int) -> bool:
+        """Whether `settle_held` can look at the next record, or there is none."""
+
+    def follow(self, lane: Lane) -> bool:
+        """Read on for `settle_held`; False when there is nothing. Blocks."""
+
+    def read_again(
+        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
+    ) -> Sequence[Entry | Damage]:
+        """As `read`, settled records too; nothing is settled by it."""
 
     def trouble(self, lane: Lane) -> str | None:
         """Why the disk takes nothing of ``lane`` at present; None: it does."""
@@ -146,12 +162,21 @@ class Feed:
     def take(self, fetched: Fetched) -> list[Item]:
         """Hold what was fetched, in order; nothing while a schema cannot be read."""
         try:
-            records = [self.record(entry) for entry in fetched.entries]
+            items = self.hold(fetched.entries)
         except JournalError as error:
             self._unreadable(error)
             return []
         self.read_to = fetched.up_to
-        return [self._hold(*pair) for pair in zip(fetched.entries, records, strict=True)]
+        return items
+
+    def hold(self, entries: Sequence[Entry | Damage]) -> list[Item]:
+        """``entries`` as items, held here from now on.
+
+        Raises:
+            JournalError: A schema cannot be read now; none is held.
+        """
+        records = [self.record(entry) for entry in entries]
+        return [self._hold(*pair) for pair in zip(entries, records, strict=True)]
 
     def _unreadable(self, error: JournalError) -> None:
         _log.warning("journal unreadable", lane=self._lane, error=str(error))
@@ -162,17 +187,34 @@ class Feed:
         entries = self._journal.read(
             self._lane, self.read_to, max_bytes=READ_BYTES, max_records=READ_RECORDS
         )
+        return self._with_schemas(entries)
+
+    async def again(self, after: int) -> Sequence[Entry | Damage]:
+        """Records behind position ``after``, settled or not.
+
+        Raises:
+            JournalError: The disk cannot read.
+        """
+        return await asyncio.to_thread(self._read_again, after)
+
+    def _read_again(self, after: int) -> Sequence[Entry | Damage]:
+        entries = self._journal.read_again(
+            self._lane, after, max_bytes=READ_BYTES, max_records=READ_RECORDS
+        )
+        return self._with_schemas(entries)
+
+    def _with_schemas(self, entries: Sequence[Entry | Damage]) -> Sequence[Entry | Damage]:
         for key in {entry.schema for entry in entries if isinstance(entry, Entry)}:
             self._layouts(key)
         return entries
 
-    def payload(self, message: Message) -> bytes:
-        """``message`` as it is published now."""
+    def payload(self, message: Message, replay: str | None = None) -> bytes:
+        """``message`` as it is published now; ``replay``: again, and why."""
         held = [self._held[item.position] for item in message.items]
         incarnation, device = message.items[0].stream
         boot = next((record.made.boot for record in held if record.made.boot), None)
         first, last = message.items[0].first, message.items[-1].last
-        origin = Origin(incarnation, boot, device, self._lane, first, last)
+        origin = Origin(incarnation, boot, device, self._lane, first, last, replay)
         parts = [record.part for record in held]
         return self._dialect.message(origin, parts, self._late(held))
 

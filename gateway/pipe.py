@@ -14,12 +14,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from paho.mqtt import MQTTException
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -35,6 +37,8 @@ USER_TIMEOUT_MS: Final = 30_000
 """Unacknowledged TCP data kill the connection after this long (tcp(7), TCP_USER_TIMEOUT)."""
 _HOUSEKEEPING_S: Final = 1.0
 _NO_LIMIT: Final = 65_535
+_NO_PACKET: Final = (MQTTException, struct.error, LookupError, ValueError)
+"""What paho 2.2 raises at bytes that are no packet, beside closing the socket."""
 _DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -99,6 +103,18 @@ class MqttSettings:
     """Topic filters asked for, QoS 1, on each connection."""
     max_incoming_bytes: int = 64 * 1024
     """Largest packet a broker may send us (MQTT 5); it withholds what is longer."""
+
+
+class _Client(Client):
+    """paho's client, which takes in no packet larger than it was told to."""
+
+    largest: int
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for all that a header announces, up to 256 MiB, and keeps what comes.
+        if bufsize > self.largest:
+            raise MQTTException(f"a packet of {bufsize} bytes where {self.largest} are agreed")
+        return super()._sock_recv(bufsize)
 
 
 class Pipe:
@@ -212,13 +228,14 @@ class Pipe:
 
     def _new_client(self) -> Client:
         settings = self._settings
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
             clean_session=None if self._is_v5 else True,
             protocol=MQTTProtocolVersion(settings.version),
             reconnect_on_failure=False,
         )
+        client.largest = settings.max_incoming_bytes
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(0)
         client.on_connect = self._on_connect
@@ -240,14 +257,14 @@ class Pipe:
 
     def _move(self) -> None:
         client = self._client
-        client.loop_read()
+        self._read()
         # TLS may have decrypted more than paho read; no readable socket will say so.
         while (
             not self._ended
             and isinstance(self._socket, ssl.SSLSocket)
             and self._socket.pending()
         ):
-            client.loop_read()
+            self._read()
         if client.want_write() and not self._ended:
             client.loop_write()
         if self._is_due and not self._ended:
@@ -255,6 +272,13 @@ class Pipe:
             client.loop_misc()
         if not self._ended:
             self._watch_writable()
+
+    def _read(self) -> None:
+        """Take in a packet; one that paho cannot read ends the connection."""
+        try:
+            self._client.loop_read()
+        except _NO_PACKET as error:
+            self._end(None, f"not understood: {type(error).__name__}: {error}")
 
     def _watch_writable(self) -> None:
         if self._client.want_write():

@@ -260,7 +260,7 @@ def decode(payload: bytes, layouts: Sequence[Layout]) -> Record:
     """
     try:
         return _decode_record(payload, layouts)
-    except (struct.error, IndexError, TypeError, msgspec.MsgspecError) as error:
+    except (struct.error, LookupError, TypeError, msgspec.MsgspecError) as error:
         raise ValueError(f"not a record: {error}") from error
 
 

@@ -56,16 +56,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.lane": {"dialects"},
     "gateway.window": {"dialects", "model"},
     "gateway.pace": set(),
+    "gateway.settlement": WORDS | {"feed", "lane"},
     "gateway.volatile": {"clock", "dialects", "feed", "journal", "model"},
+    "gateway.aside": WORDS | {"feed", "lane"},
     "gateway.deliver": WORDS
-    | {"dialects", "feed", "lane", "pace", "publisher", "volatile", "window"},
+    | {"aside", "dialects", "feed", "lane", "pace", "publisher", "settlement"}
+    | {"volatile", "window"},
+    "gateway.receipts": {"dialects", "model"},
+    "gateway.again": WORDS
+    | {"deliver", "dialects", "feed", "journal", "lane", "pace", "receipts"},
+    "gateway.desk": WORDS | {"config", "dialects", "lane", "publisher", "receipts"},
     "gateway.mqtt": {"clock", "errors", "pipe", "publisher"},
     "gateway.pipe": {"errors", "publisher"},
     "gateway.continuity": {"dialects", "model"},
     # the whole, and those who look at it
     "gateway.announce": WORDS
-    | {"alarms", "annunciator", "deliver", "dialects", "feed", "intake", "journal", "loader"}
-    | {"publisher", "record"},
+    | {"alarms", "annunciator", "deliver", "dialects", "feed", "intake", "journal", "latest"}
+    | {"loader", "publisher", "record"},
+    "gateway.latest": set(),
     "gateway.health": WORDS
     | {"announce", "deliver", "intake", "journal", "link", "messages", "publisher", "systemd"},
     "gateway.systemd": set(),

@@ -46,6 +46,16 @@ def test_stat_says_what_is_kept_and_what_was_given_up(live: Journal) -> None:
     close(live)
 
 
+def test_stat_says_what_is_kept_although_it_is_delivered(live: Journal) -> None:
+    held = live.stats().lanes[Lane.DATA].unsettled_records
+    found = live.read(Lane.DATA, live.settled(Lane.DATA), max_bytes=1 << 20, max_records=21)
+    live.settle(Lane.DATA, found[-1].position)
+    live._save_cursor()
+    done = run(live, "stat")
+    assert f"{held - 20} not delivered, 20 delivered and kept" in done.output
+    close(live)
+
+
 def test_a_journal_in_use_is_found_whole_and_is_not_touched(live: Journal) -> None:
     root = live._settings.path
     before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in root.rglob("*")}

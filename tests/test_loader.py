@@ -103,6 +103,21 @@ class TestYaml:
     def test_an_alias_inside_of_its_own_anchor_stands_for_nothing(self) -> None:
         assert parse("a: &a [*a]\n", "f")[0] == {"a": [None]}
 
+    def test_an_alias_of_a_list_is_no_key(self) -> None:
+        assert [found.code for found in parse("a: &a [1]\n*a : 2\n", "f")[1]][-1] == "yaml_key"
+
+    @pytest.mark.parametrize("written", ["~", "true", "1.5", ".nan", "0.10"])
+    def test_a_key_that_is_no_whole_number_is_the_text_that_was_written(
+        self, written: str
+    ) -> None:
+        assert parse(f"{written}: 1\n", "f") == ({written: 1}, [])
+        assert [found.code for found in problems_in(whole("", top=f"{written}: 1"))][:1] == [
+            "unknown_key"
+        ]
+
+    def test_an_alias_of_no_anchor_is_a_key_too(self) -> None:
+        assert "unknown_key" in codes_in(whole("", top="*x : 1"))
+
     def test_deep_nesting_is_refused(self) -> None:
         deep = "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)
         assert [problem.code for problem in parse(deep, "f")[1]] == ["yaml_deep"]

@@ -140,3 +140,10 @@ def test_bytes_that_are_no_record_are_a_value_error(payload: bytes) -> None:
 def test_a_value_of_another_kind_than_its_type_is_kept_as_it_is() -> None:
     block = block_of(DataType.INT16)
     assert list(body(there_and_back(block, Batch(block, 5, [1.5]))).values) == [1.5]
+
+
+def test_a_gap_whose_seqs_are_no_pair_is_no_record() -> None:
+    layouts = [layout_of(block_of(DataType.INT16))]
+    gap = Gap("g", Cause.DEVICE_TIMEOUT, 1, 2, seqs={"a": 1})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not a record"):
+        decode(Encoder(BOOT, [], []).gap(gap, STAMP), layouts)

@@ -28,7 +28,9 @@ _DATA_CHANGE, _STATUS_CHANGE = 811, 820
 
 _EPOCH: Final = 116_444_736_000_000_000
 """1970 in ticks of 100 ns since 1601 (5.2.2.5)."""
-_LAST_NS: Final = 253_402_300_800_000_000_000
+_END_NS: Final = 2**63
+"""What a record holds of a time, in the year 2262; servers say 9999 for "never"."""
+_END_S: Final = 253_402_300_800
 """The end of the year 9999."""
 _FIXED: Final = {
     1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d",
@@ -115,9 +117,9 @@ def _shape(mask: int, kind: int, *, with_handle: bool) -> _Shape | None:
 
 
 def unix_ns(ticks: int) -> int | None:
-    """Unix nanoseconds; None for "no time" (0) and for what no calendar has."""
+    """Unix nanoseconds; None for "no time" (0) and for what no record can hold."""
     time_ns = (ticks - _EPOCH) * 100
-    return time_ns if 0 < time_ns < _LAST_NS else None
+    return time_ns if 0 < time_ns < _END_NS else None
 
 
 class _Bytes:
@@ -287,7 +289,8 @@ def _variant(content: _Bytes, depth: int) -> Content:
         raise DecodeError("nested too deep")
     mask = content.take("B")
     kind = mask & 0x3F
-    if kind > 25 or mask == 0x80:
+    # A null has no bytes, so that no length of an array of them could be believed.
+    if kind > 25 or (mask & 0x80 and not kind):
         raise DecodeError(f"type {kind} of a value")
     if not mask & 0x80:
         return _one(content, kind, depth)
@@ -319,10 +322,10 @@ def _one(content: _Bytes, kind: int, depth: int) -> Content:
 
 
 def _date_time(ticks: int) -> str | None:
-    time_ns = unix_ns(ticks)
-    if time_ns is None:
+    time_s = (ticks - _EPOCH) // 10**7
+    if not 0 < time_s < _END_S:
         return None
-    return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _skip(content: _Bytes, kind: int, depth: int) -> None:

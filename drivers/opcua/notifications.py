@@ -17,6 +17,11 @@ from gateway.driver import Missing, News
 from gateway.model import Batch, Cause, Scalar
 
 LAST_SEQUENCE = 2**32 - 1
+MOST_OF_A_TAG = 10_000
+"""Samples of one tag in one notification: the longest queue a person may ask for.
+
+Each costs a batch, some hundred times the five bytes it takes in an answer.
+"""
 
 
 class Item(NamedTuple):
@@ -142,7 +147,7 @@ def news(
     A tag whose queue overflowed in the server is said to have lost changes first.
 
     Raises:
-        DecodeError: A sample has a handle that was never given.
+        DecodeError: A sample has a handle that was never given, or a tag too many samples.
     """
     layers: dict[OpcuaBlock, list[_Columns]] = {}
     counts: dict[int, int] = {}
@@ -154,6 +159,8 @@ def news(
         except KeyError:
             raise DecodeError(f"a value for handle {handle}, which is none of ours") from None
         layer = counts[handle] = counts.get(handle, -1) + 1
+        if layer >= MOST_OF_A_TAG:
+            raise DecodeError(f"more than {MOST_OF_A_TAG} values for handle {handle}")
         columns = layers.setdefault(block, [])
         if layer == len(columns):
             columns.append(_Columns())

@@ -91,7 +91,8 @@ def stat(file: Path, path: Path | None, lang: str) -> None:
         click.echo(
             text(
                 "journal_lane", lang, lane=lane.value, segments=count, records=records,
-                readings=readings, waiting=waiting, evicted=evicted, since=since, until=until,
+                readings=readings, waiting=waiting, retained=records - waiting,
+                evicted=evicted, since=since, until=until,
             )
         )  # fmt: skip
     names = ", ".join(look.quarantined())

@@ -56,12 +56,6 @@ def _root(written: str) -> str:
     return written
 
 
-def _delivery(written: str) -> str:
-    if written == "receipt":
-        raise wrong("receipts_to_come")
-    return written
-
-
 BrokerUrl: TypeAlias = Annotated[str, AfterValidator(_broker_url)]
 """``mqtts://host:8883``."""
 
@@ -89,8 +83,10 @@ class MqttConfig(Model):
     """Where the password lies: `{credential: NAME}` or `{file: PATH}`."""
     tls: TlsConfig | None = None
     """Certificates; without it those of the system."""
-    delivery: Annotated[Literal["puback", "receipt"], AfterValidator(_delivery)] = "puback"
-    """Who acknowledges: the broker. `receipt` (the platform) is not in this version."""
+    delivery: Literal["puback", "receipt"] = "puback"
+    """Who says that data has arrived: the broker, or the platform with receipts."""
+    replay: StrictBool = False
+    """Whether the platform may ask for delivered data again, while the journal holds it."""
     no_subscribers: Literal["hold", "accept"] = "hold"
     """When the broker says that nobody listens; `accept` is for the bench."""
     accept_v3_acknowledgements: StrictBool = False

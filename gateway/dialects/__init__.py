@@ -18,6 +18,8 @@ class Origin(NamedTuple):
     lane: str
     first: int
     last: int
+    replay: str | None = None
+    """Of what is published again, out of order: why."""
 
 
 class Dialect(Protocol):

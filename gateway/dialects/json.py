@@ -75,7 +75,8 @@ class JsonDialect:
             part + (_LATE if is_late else _ON_TIME)
             for part, is_late in zip(parts, late, strict=True)
         ]
-        return head.encode() + b",".join(closed) + b"]}"
+        again = "" if origin.replay is None else f',"replay":"{origin.replay}"'
+        return head.encode() + b",".join(closed) + f"]{again}}}".encode()
 
     def status(
         self,

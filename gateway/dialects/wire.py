@@ -32,6 +32,8 @@ Hex128: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 Fingerprint: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 Word: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
 Seq: TypeAlias = Annotated[int, Meta(ge=1)]
+ReplayId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+"""Chosen by who asks."""
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Value: TypeAlias = bool | int | float | str | None
 NotGood: TypeAlias = Literal[
@@ -173,6 +175,8 @@ class LaneMessage(_Strict, frozen=True):
     first: Seq
     last: Seq
     records: Annotated[list[Record], Meta(min_length=1, max_length=MAX_RECORDS)]
+    replay: ReplayId | UnsetType = UNSET
+    """Published again, out of order: why. The keys are those of the first time."""
     volatile: Literal[True] | UnsetType = UNSET
     """No disk holds these records yet: they may come again with the same keys, or never."""
 
@@ -258,15 +262,37 @@ class Receipt(_Strict, frozen=True):
 
     incarnation: Hex128
     seq: Count
+    lane: Lane | UnsetType = UNSET
+    """As in the topic, where it is named again."""
+    device: Device | UnsetType = UNSET
 
 
-Message: TypeAlias = LaneMessage | Status | Heads | Schema | Latest | Receipt
+class Replay(_Strict, frozen=True, rename={"from_": "from"}):
+    """The platform asks for the records ``from`` to ``to`` of one stream again."""
+
+    id: ReplayId
+    lane: Lane
+    device: Device
+    incarnation: Hex128
+    from_: Seq
+    to: Seq
+
+    def __post_init__(self) -> None:
+        if self.to < self.from_:
+            raise ValueError("`to` is before `from`")
+
+
+Message: TypeAlias = LaneMessage | Status | Heads | Schema | Latest | Receipt | Replay
 _ABOUT_DEVICE: Final[Mapping[str, type[Message]]] = {
     **dict.fromkeys(Lane, LaneMessage),
     "latest": Latest,
     "schema": Schema,
 }
-_ABOUT_GATEWAY: Final[Mapping[str, type[Message]]] = {"status": Status, "heads": Heads}
+_ABOUT_GATEWAY: Final[Mapping[str, type[Message]]] = {
+    "status": Status,
+    "heads": Heads,
+    "replay": Replay,
+}
 
 
 def kind_of(topic: str) -> type[Message]:
@@ -305,7 +331,7 @@ _BODIES = ("values", "gap", "alarm", "event")
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of every message; each kind also stands under ``$defs``."""
-    kinds = [LaneMessage, Status, Heads, Schema, Latest, Receipt]
+    kinds = [LaneMessage, Status, Heads, Schema, Latest, Receipt, Replay]
     every = [*kinds, *EVENTS.values()]
     refs, parts = msgspec.json.schema_components(every, ref_template="#/$defs/{name}")
     parts["Record"]["oneOf"] = [{"required": [body]} for body in _BODIES]

@@ -40,6 +40,8 @@ class LaneFound:
     last_number: int = 0
     states: dict[bytes, Row] = field(default_factory=dict)
     """Last row of each stream, by name."""
+    heads: dict[Key, int] = field(default_factory=dict)
+    """Last seq of each stream of each incarnation."""
     torn: dict[Key, list[Frame]] = field(default_factory=dict)
     discarded: list[Segment] = field(default_factory=list)
     """Originals whose content now stands elsewhere; recycled once the cursor says so."""

@@ -21,7 +21,7 @@ from gateway.journal.loan import Loan
 from gateway.journal.pool import DISK_FULL, Pool
 from gateway.journal.recovery import Recovery
 from gateway.journal.schemas import Schemas
-from gateway.journal.slots import SlotFile
+from gateway.journal.slots import STATE_KEYS, SlotFile
 from gateway.journal.tail import Origin
 from gateway.journal.words import KEPT_BACK, Recovered, Settings
 from gateway.model import Lane
@@ -190,7 +190,8 @@ def _refusal(settings: Settings, error: OSError) -> JournalError:
 
 
 def _slots(files: Files, settings: Settings) -> tuple[SlotFile, SlotFile]:
-    return SlotFile(files, settings.path / "state"), SlotFile(files, settings.path / "cursor")
+    state = SlotFile(files, settings.path / "state", STATE_KEYS)
+    return state, SlotFile(files, settings.path / "cursor")
 
 
 def _loan(settings: Settings, pools: Mapping[Lane, Pool], recovery: Recovery) -> Loan:

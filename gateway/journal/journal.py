@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.clock import Clock
 from gateway.errors import JournalError
+from gateway.journal.contents import Contents
 from gateway.journal.files import Files
 from gateway.journal.format import COVERS, FULL, Draft, Kind, Row, pack_rows, unpack_dropped
 from gateway.journal.ground import Ground, Starter, nowhere, take
@@ -61,6 +62,14 @@ class Journal:
         self._readers = {
             lane: Reader(log, files, self._key) for lane, log in self._logs.items()
         }
+        self._followers = {
+            lane: Reader(log, files, self._key) for lane, log in self._logs.items()
+        }
+        """They read for settling what has been read too long ago to be noted."""
+        self._repeaters = {
+            lane: Reader(log, files, self._key, notes=False) for lane, log in self._logs.items()
+        }
+        self.contents = Contents(self._logs, ground.recovery, files, origin.incarnation)
         self._cursor_said: dict[str, tuple[int, int, int]] = {}
         self._waiters: list[_Waiter] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -246,10 +255,13 @@ class Journal:
         Raises:
             JournalError: The disk cannot read.
         """
-        try:
-            return self._readers[lane].read(after, max_bytes, max_records)
-        except OSError as error:
-            raise JournalError(f"{lane}: cannot read: {error}") from error
+        return _read(self._readers[lane], lane, after, max_bytes, max_records)
+
+    def read_again(
+        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
+    ) -> list[Entry | Damage]:
+        """As `read`, also of what is settled and still held; nothing can be settled by it."""
+        return _read(self._repeaters[lane], lane, after, max_bytes, max_records)
 
     def schema(self, key: int) -> bytes:
         """The blob whose key stands in an entry's ``schema``.
@@ -283,10 +295,43 @@ class Journal:
         """
         log = self._logs[lane]
         while log.settling.noted < min(position, log.committed):
-            after = log.settling.noted
-            if not self.read(lane, after, max_bytes=_READ_BYTES, max_records=_READ_RECORDS):
+            log.settle(log.settling.noted)
+            if not self.follow(lane):
                 break
         log.settle(position)
+
+    def settle_held(
+        self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
+    ) -> bool:
+        """Settle what the platform ``holds``, by incarnation, stream and last seq, in order.
+
+        At most ``up_to``. A call takes some thousand records; True: call again. What was
+        read too long ago to be remembered has to be followed first.
+        """
+        log = self._logs[lane]
+        before = log.settling.position
+        with log.lock:
+            position = log.settling.reach(
+                lambda key, seq: holds(key[0].hex(), key[1].decode(), seq), up_to, _READ_RECORDS
+            )
+        if position > before:
+            log.settle(position)
+        return position > before
+
+    def knows_next(self, lane: Lane, up_to: int) -> bool:
+        """Whether the next record to be settled is remembered, or is none up to ``up_to``."""
+        settling = self._logs[lane].settling
+        return settling.noted > settling.position or settling.position >= up_to
+
+    def follow(self, lane: Lane) -> bool:
+        """Read what comes next for settling; False when there is nothing. Blocks.
+
+        Raises:
+            JournalError: The disk cannot read.
+        """
+        after = self._logs[lane].settling.noted
+        follower = self._followers[lane]
+        return bool(_read(follower, lane, after, _READ_BYTES, _READ_RECORDS))
 
     def quarantine(self, lines: Sequence[bytes]) -> None:
         """Keep ``lines`` about records the broker refuses, durably. Blocks: not for the loop.
@@ -356,8 +401,9 @@ class Journal:
             await asyncio.to_thread(self._release)
 
     def _release(self) -> None:
-        for reader in self._readers.values():
-            reader.close()
+        for readers in (self._readers, self._followers, self._repeaters):
+            for reader in readers.values():
+                reader.close()
         for log in self._logs.values():
             log.close()
         self._ground.claim.close()
@@ -390,6 +436,15 @@ class Journal:
         except OSError:
             return  # tried again in a second; the commits tell of a failed disk
         self._cursor_said = now
+
+
+def _read(
+    reader: Reader, lane: Lane, after: int, max_bytes: int, max_records: int
+) -> list[Entry | Damage]:
+    try:
+        return reader.read(after, max_bytes, max_records)
+    except OSError as error:
+        raise JournalError(f"{lane}: cannot read: {error}") from error
 
 
 def _unsaved(draft: Draft) -> Entry | Damage:

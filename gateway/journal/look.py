@@ -17,7 +17,7 @@ from gateway.journal.format import HEADER_BYTES, Frame, Header, NewerFormatError
 from gateway.journal.scan import read_seal, walk
 from gateway.journal.schemas import Schemas
 from gateway.journal.segment import DELIVERED, place
-from gateway.journal.slots import SlotFile
+from gateway.journal.slots import STATE_KEYS, SlotFile
 from gateway.model import Lane
 
 
@@ -57,7 +57,7 @@ class Look:
         self._files = _ReadOnly()
         self._schemas = Schemas(self._files, path / "schemas")
         try:
-            self.state = SlotFile(self._files, path / "state").read()
+            self.state = SlotFile(self._files, path / "state", STATE_KEYS).read()
             cursor = SlotFile(self._files, path / "cursor").read()
         except OSError as error:
             raise JournalError(f"{path}: {error.strerror or error}").in_words(

@@ -28,8 +28,12 @@ _INSIDE = 1
 class Reader:
     """A place in a lane. Reading on from where the last read ended costs no search."""
 
-    def __init__(self, log: Log, files: Files, incarnation: bytes) -> None:
+    def __init__(
+        self, log: Log, files: Files, incarnation: bytes, *, notes: bool = True
+    ) -> None:
+        """notes: what it reads may be settled later."""
         self._log = log
+        self._notes = notes
         self._files = files
         self._incarnation = incarnation
         self._position = -1
@@ -93,7 +97,7 @@ class Reader:
         with self._log.lock:
             self._is_complete = after == settling.position
             self._expected = dict(settling.expected) if self._is_complete else {}
-            if self._is_complete:
+            if self._is_complete and self._notes:
                 settling.restart()
         self._position = after
         number, offset = after >> 32, after & 0xFFFFFFFF & ~7
@@ -172,12 +176,15 @@ class Reader:
         stream, words, key = self._words.get(key) or self._word(key)
         entry = (position, stream, words, seq, schema, time_ns, readings, payload)
         found.append(_new(Entry, entry))
-        self._position = position
-        self._note(_new(Note, (position, key, seq, time_ns, 1, readings)))
+        before, self._position = self._position, position
+        self._note(before, _new(Note, (position, key, seq, time_ns, 1, readings)))
 
-    def _note(self, note: Note) -> None:
+    def _note(self, before: int, note: Note) -> None:
+        """Let ``note`` be settled, unless it is known, or what came before it is not noted."""
+        settling = self._log.settling
         with self._log.lock:
-            self._log.settling.note(note)
+            if self._notes and before <= settling.noted < note.position:
+                settling.note(note)
 
     def _evicted(self, segment: Segment, row: Row, due_seq: int) -> int | None:
         """Readings of ``row`` from ``due_seq`` on; None when nobody knows."""
@@ -198,14 +205,14 @@ class Reader:
         if position <= after:
             return
         stream, incarnation, key = self._words.get(key) or self._word(key)
-        self._position = position
+        before, self._position = self._position, position
         found.append(
             Damage(
                 position, stream, incarnation, due[0], last_seq, due[1], to_ns, readings, cause
             )
         )
         count = 1 if cause is Cause.STORAGE_FAILED else last_seq - due[0] + 1
-        self._note(Note(position, key, last_seq, to_ns, count, readings or 0))
+        self._note(before, Note(position, key, last_seq, to_ns, count, readings or 0))
 
     def _word(self, key: Key) -> tuple[str, str, Key]:
         words = self._words[key] = key[1].decode(), key[0].hex(), key

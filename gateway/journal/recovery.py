@@ -206,6 +206,7 @@ class Recovery:
                 segment.rows = tuple(tally.rows.values())
             for row in segment.rows or ():
                 _join(found.states, row)
+                found.heads[row.incarnation, row.name] = row.last_seq
             if segment.sealed and not segment.is_tomb:
                 segment.rows = None  # the seal on disk says it; memory is for the backlog
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 Key = tuple[bytes, bytes]
 """Incarnation and name of a stream."""
 Expected = dict[Key, tuple[int, int]]
 """Per stream: the seq that must come next, and the time of the record before it."""
+
+
+MOST_NOTES = 32_768
+"""What is read beyond them is read once more before it is settled."""
 
 
 class Note(NamedTuple):
@@ -48,10 +54,22 @@ class Settling:
         return self._notes[0].time_ns if self._notes else None
 
     def note(self, note: Note) -> None:
-        """Remember what was read; only what lies beyond ``noted`` counts."""
-        if note.position > self.noted:
+        """Remember what was read; it must be the next beyond ``noted``."""
+        if len(self._notes) < MOST_NOTES:
             self._notes.append(note)
             self.noted = note.position
+
+    def reach(self, holds: Callable[[Key, int], bool], up_to: int, most: int) -> int:
+        """How far every record that was noted is one that ``holds``, by stream and last seq.
+
+        At most ``up_to``, and ``most`` records on.
+        """
+        position = self.position
+        for note in islice(self._notes, most):
+            if note.position > up_to or not holds(note.key, note.last_seq):
+                return position
+            position = note.position
+        return position
 
     def restart(self) -> None:
         """Whoever reads begins again: what was read before may lie elsewhere by now."""

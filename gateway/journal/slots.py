@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
 from gateway.journal.files import Files
@@ -15,15 +16,21 @@ _HEAD = struct.Struct("<8sQII")  # magic, turn, length, CRC of turn and body
 _MAGIC = b"TGSLOT01"
 
 
+STATE_KEYS: Final = frozenset(("format", "gateway", "incarnation", "clean"))
+"""What the file ``state`` of a journal always says."""
+
+
 class SlotFile:
     """One JSON object in a file, safe against a torn write and a flipped bit.
 
     A lost slot costs the last `write` only.
     """
 
-    def __init__(self, files: Files, path: Path) -> None:
+    def __init__(self, files: Files, path: Path, keys: Set[str] = frozenset()) -> None:
+        """keys: what every value has; a slot without them holds something else, so none."""
         self._files = files
         self._path = path
+        self._keys = keys
         self._turn = 0
 
     def read(self) -> dict[str, Any] | None:
@@ -35,7 +42,8 @@ class SlotFile:
             found = [_unpack(file.read(_SLOT_BYTES, k * _SLOT_BYTES)) for k in (0, 1)]
         finally:
             file.close()
-        newest = max((slot for slot in found if slot), key=lambda slot: slot[0], default=None)
+        ours = (slot for slot in found if slot and slot[1].keys() >= self._keys)
+        newest = max(ours, key=lambda slot: slot[0], default=None)
         if newest is None:
             return None
         self._turn = newest[0]

@@ -117,7 +117,8 @@ def _load(state: State, event: Loaded) -> State:
 
 
 def _open(state: State, event: Opened) -> State:
-    mute = not (event.can_refuse or state.policy.accept_v3_acknowledgements)
+    policy = state.policy
+    mute = not (event.can_refuse or policy.accept_v3_acknowledgements or policy.receipts)
     return replace(
         state,
         online=True,

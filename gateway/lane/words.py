@@ -74,6 +74,8 @@ class Policy:
 
     accept_no_subscribers: bool = False
     accept_v3_acknowledgements: bool = False
+    receipts: bool = False
+    """The platform settles: `Settle` and `Pay` then say what the broker acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,7 @@ class _Builder:
             key_mark = event.start_mark
             if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
                 raise _Refusal("yaml_key", key_mark)
-            key = self._value(event, depth)
+            key = self._key(event, depth)
             value_event = self._next()
             value_mark = value_event.start_mark
             value = self._value(value_event, depth)
@@ -274,6 +274,15 @@ class _Builder:
                 key_mark.line, key_mark.column, value_mark.line, value_mark.column,
             )  # fmt: skip
         return found
+
+    def _key(self, event: Any, depth: int) -> str | int:
+        """A whole number or text; ``~``, ``true`` and ``1.5`` are the text that was written."""
+        key = self._value(event, depth)
+        if isinstance(key, Map | Seq):
+            raise _Refusal("yaml_key", event.start_mark)
+        if type(key) in (str, int):
+            return key  # type: ignore[no-any-return]
+        return f"*{event.anchor}" if isinstance(event, yaml.AliasEvent) else str(event.value)
 
     def _merge(self, found: Map, more: Any, mark: Any) -> None:
         """Tell about ``<<``, and do what was meant, so that no key seems to be missing."""

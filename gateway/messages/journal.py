@@ -41,9 +41,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     # --- looking at it ---
     "journal_lane": (
         "{lane}: {records} records, {readings} readings in {segments} segments,"
-        " {since} to {until}; {waiting} not delivered, {evicted} evicted",
+        " {since} to {until}; {waiting} not delivered,"
+        " {retained} delivered and kept, {evicted} evicted",
         "{lane}：{segments} 个段，{records} 条记录，{readings} 个读数，"
-        "时间 {since} 至 {until}；未送达 {waiting} 条，已淘汰 {evicted} 条",
+        "时间 {since} 至 {until}；未送达 {waiting} 条，"
+        "已送达仍保留 {retained} 条，已淘汰 {evicted} 条",
     ),
     "journal_quarantine": (
         "under quarantine/, for a person to look at: {names}",

@@ -133,13 +133,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "v3_not_accepted": (
         "an MQTT 3.1.1 acknowledgement does not say that a message was accepted; set"
-        " `accept_v3_acknowledgements: true` if that is good enough, or use version 5",
+        " `accept_v3_acknowledgements: true` if that is good enough, or use version 5 or"
+        " `delivery: receipt`",
         "MQTT 3.1.1 的确认不能说明消息已被接受；若可接受，请设置"
-        " `accept_v3_acknowledgements: true`，否则使用版本 5",
-    ),
-    "receipts_to_come": (
-        "this version settles by the broker's acknowledgement only; write `delivery: puback`",
-        "本版本只支持以代理确认为准；请写 `delivery: puback`",
+        " `accept_v3_acknowledgements: true`，否则使用版本 5 或 `delivery: receipt`",
     ),
     "unknown_timezone": (
         "there is no time zone `{value}`; e.g. Asia/Shanghai",

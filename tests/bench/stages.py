@@ -324,6 +324,22 @@ class _Memory:
     def schema(self, key: int) -> bytes:
         return self._schema
 
+    def settle_held(
+        self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
+    ) -> bool:
+        raise BenchError("nobody gives receipts here")
+
+    def knows_next(self, lane: Lane, up_to: int) -> bool:
+        return True
+
+    def follow(self, lane: Lane) -> bool:
+        return False
+
+    def read_again(
+        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
+    ) -> list[Entry | Damage]:
+        raise BenchError("nothing is published again here")
+
     def settle(self, lane: Lane, position: int) -> None:
         self._settled = position
 

@@ -20,6 +20,7 @@ _SUSPICION = "gateway/lane/suspicion.py"
 _WINDOW = "gateway/window.py"
 _MQTT, _PIPE = "gateway/mqtt.py", "gateway/pipe.py"
 _JSON = "gateway/dialects/json.py"
+_DELIVER = "gateway/deliver.py"
 _FEED = "gateway/feed.py"
 _ANY = "tests/delivery/test_lane.py::TestAnyBroker"
 _TEST_LANE = "tests/delivery/test_lane.py::"
@@ -27,7 +28,109 @@ _TEST_TABLE = "tests/delivery/test_refusal_table.py::"
 _TEST_REFUSALS = "tests/delivery/test_refusals.py::"
 _TEST_JSON = "tests/delivery/test_json.py::"
 
+_TEST_RECEIPTS = "tests/delivery/test_receipts.py::"
+_TEST_PROFILE = "tests/delivery/test_receipt_profile.py::"
+
 MUTATIONS = [
+    Mutation(
+        "settle on PUBACK although the platform decides",
+        "gateway/settlement.py",
+        "        if self.by_receipt:\n            return\n",
+        "",
+        _TEST_PROFILE + "test_acknowledged_is_not_settled_before_the_platform_has_it",
+    ),
+    Mutation(
+        "settle on a receipt what the broker has not got",
+        "gateway/settlement.py",
+        "self._is_held, self.acknowledged)",
+        "self._is_held, self._journal.committed(self._lane))",
+        _TEST_PROFILE + "test_forged_receipt_settles_nothing_that_the_broker_has_not_got",
+    ),
+    Mutation(
+        "a receipt beyond the head counts",
+        "gateway/receipts.py",
+        "        if receipt.seq > head:\n",
+        "        if receipt.seq > head + 10**30:\n",
+        _TEST_RECEIPTS + "test_receipt_that_cannot_be_true_holds_nothing",
+    ),
+    Mutation(
+        "a receipt for a stream nobody knows counts",
+        "gateway/receipts.py",
+        '        if head is None:\n            raise ReceiptError("unknown_stream")\n',
+        "        head = head or 1 << 62\n",
+        _TEST_RECEIPTS + "test_receipt_that_cannot_be_true_holds_nothing",
+    ),
+    Mutation(
+        "a watermark moves back",
+        "gateway/receipts.py",
+        "        if receipt.seq <= self._seqs.get(stream, 0):\n            return None\n",
+        "",
+        _TEST_RECEIPTS + "test_watermark_never_moves_back",
+    ),
+    Mutation(
+        "every impossible receipt is an event",
+        "gateway/desk.py",
+        "        if now_s < self._due_s.get(kind, now_s):\n            return\n",
+        "",
+        _TEST_PROFILE + "test_impossible_receipt_is_one_event_a_minute_and_changes_nothing",
+    ),
+    Mutation(
+        "what the broker lost is never published again",
+        "gateway/again.py",
+        "                await self._look(lane)\n",
+        "                pass\n",
+        _TEST_PROFILE + "test_what_the_broker_lost_is_published_again_when_receipts_stall",
+    ),
+    Mutation(
+        "a silent platform is asked every minute",
+        "gateway/receipts.py",
+        "    pause_s = min(2 * stall.pause_s, LONGEST_S)\n",
+        "    pause_s = stall.pause_s\n",
+        _TEST_RECEIPTS + "test_silent_platform_is_asked_more_and_more_rarely_with_little",
+    ),
+    Mutation(
+        "replay is not rate-limited",
+        "gateway/again.py",
+        "if is_free and slots > 0 and self._pace.allows(now_s):",
+        "if is_free and slots > 0:",
+        _TEST_PROFILE + "test_replay_goes_at_its_own_pace_behind_what_is_live",
+    ),
+    Mutation(
+        "requests for replay pile up",
+        "gateway/again.py",
+        "        if len(self._requests) >= QUEUE:\n            return False\n",
+        "",
+        _TEST_PROFILE + "test_storm_of_requests_is_capped_and_repetitions_are_served_once",
+    ),
+    Mutation(
+        "what is missing in a replay is not said",
+        "gateway/again.py",
+        "last - asked.from_ + 1 - stretch.seqs",
+        "0 * stretch.seqs",
+        _TEST_PROFILE + "test_what_is_no_longer_held_is_counted_and_said",
+    ),
+    Mutation(
+        "a gap owed to a denied topic is struck out before the platform has it",
+        _DELIVER,
+        "        if not self.state.policy.receipts or self.settlement.has_gap(order.stream):\n",
+        "        if True:\n",
+        _TEST_PROFILE + "test_gap_owed_to_a_denied_topic_is_owed_until_the_platform_has_it",
+    ),
+    Mutation(
+        "what is no longer remembered is never settled",
+        "gateway/settlement.py",
+        "        group.create_task(self._follow(wake))\n",
+        "        wake()\n",
+        "tests/delivery/test_settlement.py",
+    ),
+    Mutation(
+        "what is read twice is noted with a hole",
+        "gateway/journal/reader.py",
+        "        if self._notes and before <= settling.noted < note.position:\n",
+        "        if self._notes and settling.noted < note.position:\n",
+        "tests/journal/test_held.py::"
+        "test_what_was_read_long_ago_is_settled_as_exactly_as_what_is_remembered",
+    ),
     Mutation(
         "settle too early: in flight counts as delivered",
         _LANE,
@@ -124,7 +227,7 @@ MUTATIONS = [
     Mutation(
         "MQTT 3.1.1 settles without consent",
         _LANE,
-        "mute = not (event.can_refuse or state.policy.accept_v3_acknowledgements)",
+        "mute = not (event.can_refuse or policy.accept_v3_acknowledgements or policy.receipts)",
         "mute = False",
         _TEST_LANE + "test_mqtt_3_without_consent_publishes_nothing_and_says_so",
     ),
@@ -149,6 +252,30 @@ MUTATIONS = [
         "reserve = max(1, self._capacity // 8)",
         "reserve = 0",
         "tests/delivery/test_window.py::test_data_never_takes_the_alarms_slots",
+    ),
+    Mutation(
+        "the best moment of the link is taken for the link",
+        _WINDOW,
+        "upper = sorted(self._rates)[len(self._rates) * 3 // 4]",
+        "upper = max(self._rates)",
+        "tests/delivery/test_window.py::"
+        "test_answers_that_come_in_bunches_do_not_overstate_the_link",
+    ),
+    Mutation(
+        "all schemas go out at once",
+        "gateway/deliver.py",
+        "return slots > 0 and self.window.room(lane) > 0",
+        "return slots > 0",
+        "tests/delivery/test_deliver.py::"
+        "test_schemas_of_a_large_site_leave_the_link_free_for_an_alarm",
+    ),
+    Mutation(
+        "newest values are said however many bytes they take",
+        "gateway/latest.py",
+        "            if room <= 0:\n                break\n",
+        "",
+        "tests/delivery/test_latest.py::"
+        "test_no_more_is_said_at_once_than_there_is_room_for_and_all_have_their_turn",
     ),
     Mutation(
         "an alarm waits behind data in a tiny window",
@@ -219,9 +346,9 @@ MUTATIONS = [
     Mutation(
         "records are skipped when the disk cannot be read",
         _FEED,
-        "            self._retry_s = self._clock.monotonic() + RETRY_S\n",
-        "            self._retry_s = self._clock.monotonic() + RETRY_S\n"
-        "            self.read_to = goal\n",
+        "            self._unreadable(error)\n            return None\n",
+        "            self._unreadable(error)\n            self.read_to = goal\n"
+        "            return None\n",
         "tests/delivery/test_feed.py::"
         "test_disk_that_cannot_be_read_is_tried_again_and_nothing_is_skipped",
     ),
@@ -250,7 +377,7 @@ MUTATIONS = [
     Mutation(
         "gaps owed to a denied topic are forgotten at a restart",
         "gateway/deliver.py",
-        "        self._remember_owed()\n",
+        "        await self._aside.remember()\n",
         "",
         _TEST_REFUSALS + "test_what_is_owed_is_delivered_after_a_restart_before_anything_newer",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.clock import Clock
 from gateway.journal.words import Damage, Entry
@@ -72,6 +72,28 @@ class MemoryJournal:
     def settle(self, lane: Lane, position: int) -> None:
         assert self.settlements[lane] <= position <= self.committed(lane)
         self.settlements[lane] = position
+
+    def settle_held(
+        self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
+    ) -> bool:
+        before = self.settlements[lane]
+        for entry in self.entries[lane][before // 10 : up_to // 10]:
+            last = entry.last_seq if isinstance(entry, Damage) else entry.seq
+            if not holds(entry.incarnation, entry.stream, last):
+                break
+            self.settle(lane, entry.position)
+        return self.settlements[lane] > before
+
+    def knows_next(self, lane: Lane, up_to: int) -> bool:
+        return True
+
+    def follow(self, lane: Lane) -> bool:
+        return False
+
+    def read_again(
+        self, lane: Lane, after: int, *, max_bytes: int, max_records: int
+    ) -> Sequence[Entry | Damage]:
+        return self.read(lane, after, max_bytes=max_bytes, max_records=max_records)
 
     def read(
         self, lane: Lane, after: int, *, max_bytes: int, max_records: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,7 +25,7 @@ from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Rec
 from gateway.simulation.broker import Broker
 from tests.delivery.plant import StillClock
 from tests.delivery.site import broker_with
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 
 class Ear:
@@ -285,22 +286,42 @@ async def test_error_in_what_hears_ends_the_publisher_aloud() -> None:
             await asyncio.wait_for(publisher_for(broker).run(deaf), 10)
 
 
-class Garbage(asyncio.Protocol):
-    """Answers every connection with bytes that are no packet."""
+async def say_twice(listener: socket.socket, said: bytes) -> None:
+    """Be a broker that says the same on two connections, and waits to be left on each."""
+    loop = asyncio.get_running_loop()
+    for _ in range(2):
+        connection, _peer = await loop.sock_accept(listener)
+        with connection:
+            await loop.sock_sendall(connection, said)
+            with suppress(ConnectionResetError):
+                while await loop.sock_recv(connection, 4096):
+                    pass
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(b"\x20\xff\xff\xff\xff\xff\xff")
+
+ACCEPTED = b"\x20\x03\0\0\0"
+GARBAGE = {
+    "a length without end": b"\x20\xff\xff\xff\xff\xff\xff",
+    "a CONNACK that ends early": b"\x20\x01\0",
+    "a message without a topic": ACCEPTED + b"\x30\0",
+    "a topic longer than the message": ACCEPTED + b"\x30\x04\0\xffab",
+    "a topic that is no UTF-8": ACCEPTED + b"\x30\x06\0\x02a\xff\0x",
+    "a reason nobody knows": ACCEPTED + b"\x40\x04\0\1\x7f\0",
+    "an acknowledgement that ends early": ACCEPTED + b"\x40\x01\0",
+    "a property nobody knows": ACCEPTED + b"\xe0\x04\x8b\x02\x7f\0",
+    "a packet larger than was agreed": ACCEPTED + b"\x30\xff\xff\xff\x7f",
+    "a packet nobody may send": ACCEPTED + b"\xf0\0",
+}
 
 
-async def test_broker_that_sends_garbage_is_left_and_tried_again() -> None:
-    ear, loop = Ear(), asyncio.get_running_loop()
-    server = await loop.create_server(Garbage, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    publisher = MqttPublisher(MqttSettings([f"mqtt://127.0.0.1:{port}"], "gw"), StillClock())
-    async with server, publishing(publisher, ear):
-        await until(lambda: len(ear.of(Lost)) >= 2)
-    assert ear.of(Connected) == []
+@pytest.mark.parametrize("said", GARBAGE.values(), ids=GARBAGE)
+async def test_broker_that_sends_garbage_is_left_and_tried_again(said: bytes) -> None:
+    ear = Ear()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}"
+        async with publishing(MqttPublisher(MqttSettings([url], "gw"), StillClock()), ear):
+            await asyncio.wait_for(say_twice(listener, said), PATIENCE_S)
+            await until(lambda: len(ear.of(Lost)) >= 2)
 
 
 def test_back_off_grows_to_a_minute_and_a_taken_name_waits_thirty_seconds() -> None:

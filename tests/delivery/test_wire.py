@@ -117,6 +117,7 @@ def test_every_cause_is_in_the_schema() -> None:
         ("r/gw/schema/tk101", wire.Schema),
         ("r/gw/latest/tk101", wire.Latest),
         ("r/gw/receipt/data/tk101", wire.Receipt),
+        ("r/gw/replay", wire.Replay),
     ],
 )
 def test_topic_names_the_kind_of_message(topic: str, kind: type) -> None:

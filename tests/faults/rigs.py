@@ -158,11 +158,11 @@ def image(stage: Stage, kind: str, size_mib: int, *options: str) -> None:
     mount_image(stage, file, *options)
 
 
-def make_image(file: Path, kind: str, size_mib: int, *options: object) -> None:
-    """An empty file system of this kind in a file; options: of its mkfs(8)."""
+def make_image(file: Path, kind: str, size_mib: int) -> None:
+    """An empty file system of this kind in a file."""
     with file.open("wb") as disk:
         disk.truncate(size_mib * _MIB)
-    run(*_MAKE[kind], *options, file)
+    run(*_MAKE[kind], file)
 
 
 def mount_image(stage: Stage, file: Path, *options: str) -> None:

@@ -54,6 +54,19 @@ def last_segment(disk: FakeDisk) -> Node:
     return disk.names_seen[max(p for p in disk.names_seen if p.parent.name == "data")]
 
 
+def test_a_state_file_that_holds_something_else_is_none(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(small(), clock, disk)
+    put(journal, 3)
+    commit(journal)
+    journal._save_cursor()
+    disk.names_seen[ROOT / "state"] = disk.names_seen[ROOT / "cursor"]
+    again = open_journal(small(), clock, disk)
+    assert again.recovered.previous == journal.incarnation
+    assert [e.seq for e in entries(again, Lane.DATA)] == [1, 2, 3]
+
+
 def test_a_commit_of_24_kib_is_one_write_and_one_flush(
     disk: FakeDisk, clock: StillClock
 ) -> None:

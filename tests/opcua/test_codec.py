@@ -21,6 +21,7 @@ from drivers.opcua.codec import (
     decode_read,
     unix_ns,
 )
+from tests.fuzz.watch import within_bounds
 from tests.opcua.site import notification
 
 NOON = ua.DateTime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=datetime.UTC)
@@ -98,10 +99,19 @@ def test_a_text_that_is_not_utf8_can_still_be_written_as_json() -> None:
     sample.value.encode()
 
 
-def test_no_time_and_times_no_calendar_has_are_none() -> None:
+def test_no_time_and_times_no_record_can_hold_are_none() -> None:
     assert unix_ns(0) is None
     assert unix_ns(2**63 - 1) is None
     assert unix_ns(-1) is None
+    far = ua.DateTime(2300, 1, 1, tzinfo=datetime.UTC)
+    (sample,) = decode_read(read_answer(data_value(1.0, SourceTimestamp=far)))
+    assert sample.source_ns is None
+
+
+def test_a_value_that_is_a_time_may_lie_beyond_what_a_record_can_hold() -> None:
+    far = ua.DateTime(2300, 1, 1, tzinfo=datetime.UTC)
+    (sample,) = decode_read(read_answer(data_value(far)))
+    assert sample.value == "2300-01-01T00:00:00Z"
 
 
 @given(st.lists(st.tuples(st.integers(1, 2**32 - 1), st.floats(allow_nan=False)), max_size=20))
@@ -134,6 +144,7 @@ BOMBS = {
     "string array of negative element": b"\x01\x8c" + struct.pack("<ii", 2**20, -4),
     "array longer than the message": b"\x01\x8b" + struct.pack("<i", 2**31 - 1),
     "array of a negative length": b"\x01\x8b" + struct.pack("<i", -7),
+    "array of nulls with dimensions": b"\x01\xc0" + struct.pack("<ii", 0, 0),
     "array of nulls": b"\x01\x80" + struct.pack("<i", 2**31 - 1),
     "variants in variants": b"\x01" + b"\x18" * 5000,
     "diagnostics in diagnostics": b"\x01\x19" + b"\x40" * 5000,
@@ -152,6 +163,13 @@ def test_a_bomb_is_refused_and_builds_nothing(bomb: bytes) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**20
+
+
+def test_work_grows_no_faster_than_the_answer() -> None:
+    nulls = b"\xc0" + struct.pack("<ii", 4000, 0)
+    body = HEAD + struct.pack("<i", 1) + b"\x01\x98" + struct.pack("<i", 2000) + nulls * 2000
+    with pytest.raises(DecodeError):
+        within_bounds(decode_read, body)
 
 
 def test_more_results_than_bytes_are_refused() -> None:

@@ -6,7 +6,15 @@ import pytest
 
 from drivers.opcua.codec import DecodeError, Notification, Sample
 from drivers.opcua.driver import OpcuaDriver
-from drivers.opcua.notifications import LAST_SEQUENCE, Came, Freshness, Item, Sequence32, news
+from drivers.opcua.notifications import (
+    LAST_SEQUENCE,
+    MOST_OF_A_TAG,
+    Came,
+    Freshness,
+    Item,
+    Sequence32,
+    news,
+)
 from gateway.clock import Clock
 from gateway.driver import Missing
 from gateway.model import Batch, Cause
@@ -52,6 +60,12 @@ def test_an_overflow_is_told_before_the_values_and_names_only_its_tag() -> None:
     assert (lost.rows, lost.cause, lost.quality) == ((1,), Cause.SUB_OVERFLOW, None)
     assert isinstance(batch, Batch)
     assert list(batch.values) == [1.0, 5.0]
+
+
+def test_more_samples_of_a_tag_than_any_queue_holds_are_refused() -> None:
+    news([sample(1, 1.0)] * MOST_OF_A_TAG, ITEMS, Came(7, 8))
+    with pytest.raises(DecodeError):
+        news([sample(1, 1.0)] * (MOST_OF_A_TAG + 1), ITEMS, Came(7, 8))
 
 
 def test_a_handle_never_given_is_refused() -> None:

@@ -47,6 +47,7 @@ ERRORS = {
 ONLY_LOGGED = {
     "drivers/opcua/subscription.py": "a subscription lives in the agent, which logs",
     "gateway/intake.py": "the agent logs it, and goes on in memory",
+    "gateway/journal/contents.py": "whoever asks for a replay is told by an event",
     "gateway/journal/log.py": "once it is open the agent logs, and goes on in memory",
     "gateway/journal/schemas.py": "the readers of the journal count what they cannot read",
     "gateway/link.py": "the link logs it, and connects again",
