@@ -120,11 +120,11 @@ def _begin(settings: Settings, starter: Starter, files: Files, claim: File) -> G
     if before is not None:
         _check_ours(settings, before["format"], before["gateway"], starter.gateway)
     recovery = Recovery(files, path, pools, before, cursor.read(), starter.time_ns)
-    recovery.check_formats()
+    live = recovery.check_formats()
     for folder in _FOLDERS:
         files.make_folder(path / folder)
     for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
-        pool.open()
+        recovery.set_aside(pool.open(live))
     recovered = recovery.run()
     cursor.write(recovery.cursor(), sync=True)
     recovery.discard()

@@ -67,14 +67,23 @@ class Recovery:
         self._gone: dict[StreamKey, TornStream] = {}
         """Streams of which a mark tells, and no record is left."""
 
-    def check_formats(self) -> None:
-        """Look at every segment header before anything is touched.
+    def check_formats(self) -> set[int]:
+        """Look at every segment header before anything is touched; their generations.
 
         Raises:
             JournalError: A segment has a newer format.
         """
-        for found in self.lanes.values():
-            self._headers(found.folder)
+        headers = (self._headers(found.folder) for found in self.lanes.values())
+        return {h.generation for folder in headers for h in folder.values() if h is not None}
+
+    def set_aside(self, twins: Iterable[Path]) -> None:
+        """Keep second names of segments from ever being used.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        for path in twins:
+            self._set_aside(path, f"pool-{path.name}")
 
     def run(self) -> Recovered:
         """Derive everything; afterwards ``lanes`` hold sealed segments where the disk allows.
@@ -170,12 +179,14 @@ class Recovery:
         found.settled = place(number, offset if is_same else HEADER_BYTES)
 
     def _quarantine(self, found: LaneFound, name: str) -> None:
+        self._set_aside(found.folder / name, f"{found.lane.value}-{name}")
+
+    def _set_aside(self, path: Path, target: str) -> None:
         folder = self._path / "quarantine"
         taken = self._files.names(folder)
-        target = f"{found.lane.value}-{name}"
         while target in taken:
             target += "+"
-        self._files.rename(found.folder / name, folder / target)
+        self._files.rename(path, folder / target)
         self._quarantined.append(target)
 
     def _last_incarnation(self) -> str | None:

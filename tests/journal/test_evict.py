@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.errors import JournalError, JournalFullError
 from gateway.journal import Damage, Entry, Journal
 from gateway.journal.files import DiskFiles, File
+from gateway.journal.format import FOOTER_BYTES
 from gateway.journal.words import LEAST_SEGMENTS
 from gateway.model import Cause, Lane
 from tests.journal.fake_disk import FakeDisk, PowerCutError
@@ -215,6 +216,21 @@ def test_a_settled_gap_is_gone(disk: FakeDisk, clock: Clock) -> None:
     again = open_journal(TINY, clock, disk)
     assert evicted(again) == []
     assert numbers(again) == list(range(gap.last_seq + 1, 91))
+    close(again)
+
+
+@pytest.mark.parametrize("back", [1, FOOTER_BYTES, FOOTER_BYTES + 60])
+def test_a_bit_that_flips_in_a_gap_takes_nothing_of_what_it_names(
+    disk: FakeDisk, clock: Clock, back: int
+) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=200)
+    before = evicted(journal)
+    close(journal)
+    tomb = next(n for path, n in disk.names_seen.items() if path.name.startswith("gone-"))
+    tomb.seen[len(tomb.seen) - back] ^= 1
+    again = open_journal(TINY, clock, disk)
+    assert [gap[1:] for gap in evicted(again)] == [gap[1:] for gap in before]
     close(again)
 
 

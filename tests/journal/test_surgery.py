@@ -320,3 +320,25 @@ def test_a_record_that_stood_twice_is_not_missed_where_it_was_left_out(tmp_path:
     journal = open_journal(small(path), clock)
     assert read(journal, Lane.DATA) == items[3:]
     close(journal)
+
+
+def test_a_second_name_of_a_segment_in_the_pool_is_never_written(tmp_path: Path) -> None:
+    """What a file system that renames in two steps, as FAT does, leaves of a power cut."""
+    clock, path = StillClock(), tmp_path / "journal"
+    close(filled(path, clock))
+    for segment in sorted((path / "data").iterdir())[:3]:
+        (path / "pool" / "large" / f"{900 + int(segment.name[-1])}").hardlink_to(segment)
+    for _ in range(3):
+        journal = open_journal(small(path), clock)
+        for n in range(40):
+            journal.append(
+                Lane.DATA, "t", b"q" * 300, time_ns=5000 + n, readings=1, covers=True
+            )
+        assert commit(journal)
+        seqs = [
+            i.seq
+            for i in read(journal, Lane.DATA)
+            if not isinstance(i, Damage) and i.stream == "s"
+        ]
+        assert seqs == list(range(1, 201))
+        close(journal)
