@@ -314,9 +314,11 @@ def test_power_may_go_at_every_single_change_of_a_start(
 def test_a_folder_is_flushed_where_its_names_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushed: list[str] = []
-    monkeypatch.setattr(
-        os, "fsync", lambda fd: flushed.append(os.readlink(f"/proc/self/fd/{fd}"))
-    )
+    flushed: list[Path] = []
+
+    def flush(fd: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{fd}").readlink())
+
+    monkeypatch.setattr(os, "fsync", flush)
     DiskFiles().sync_folder(tmp_path)
-    assert flushed == [str(tmp_path)]
+    assert flushed == [tmp_path]
