@@ -124,6 +124,8 @@ class Reader:
             self._seek(after)
         size = 0
         while self._scan is not None and self._segment is not None:
+            # Asked before its end: what is committed while this reads may also seal it.
+            is_over = self._segment.sealed or self._segment is not self._log.segments[-1]
             scan, base = self._scan, self._segment.number << 32
             scan.end = self._segment.end
             frame: Frame | None = None
@@ -139,7 +141,9 @@ class Reader:
                         return
                     size += length
                     self._take(frame, base, after, found)
-            if frame is not None or not self._leave(after, found):
+            if frame is not None or not is_over:
+                return
+            if not self._leave(self._segment, after, found):
                 return
             if len(found) >= max_records:
                 return
@@ -218,11 +222,8 @@ class Reader:
         words = self._words[key] = key[1].decode(), key[0].hex(), key
         return words
 
-    def _leave(self, after: int, found: list[Entry | Damage]) -> bool:
-        """Say what is missing at the end of this segment; enter the next, if there is one."""
-        segment, last = self._segment, self._log.segments[-1]
-        if segment is None or (segment is last and not segment.sealed):
-            return False
+    def _leave(self, segment: Segment, after: int, found: list[Entry | Damage]) -> bool:
+        """Say what is missing at the end of ``segment``; enter the next, if there is one."""
         for n, row in enumerate(seal_rows(self._files, segment), start=1):
             key = (row.incarnation, row.name)
             due = self._expected.get(key, (row.first_seq, row.first_ns))
@@ -234,7 +235,7 @@ class Reader:
                 self._miss(
                     position, key, due, row.last_seq, row.last_ns, count, after, found, cause
                 )
-        if segment is last:
+        if segment is self._log.segments[-1]:
             return False
         self._skip(segment.number)
         return True
