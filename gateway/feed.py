@@ -53,7 +53,7 @@ class Backlog(Protocol):
         """The schema that entries name by ``key``."""
 
     def settle(self, lane: Lane, position: int) -> None:
-        """Everything up to ``position`` has been delivered."""
+        """Everything up to ``position`` has been delivered; settle what is remembered of it."""
 
     def settle_held(
         self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
@@ -61,10 +61,10 @@ class Backlog(Protocol):
         """Settle what ``holds``, by incarnation, device and seq; True: call again."""
 
     def knows_next(self, lane: Lane, up_to: int) -> bool:
-        """Whether `settle_held` can look at the next record, or there is none."""
+        """Whether the next record to be settled is remembered, or there is none."""
 
     def follow(self, lane: Lane) -> bool:
-        """Read on for `settle_held`; False when there is nothing. Blocks."""
+        """Read on, to settle it; False when there is nothing. Blocks."""
 
     def read_again(
         self, lane: Lane, after: int, *, max_bytes: int, max_records: int

@@ -290,15 +290,10 @@ class Journal:
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` of ``lane`` was acknowledged.
 
-        Raises:
-            JournalError: Records up to there were never read, and the disk cannot read them.
+        It is settled as far as it is remembered; the rest has to be followed first.
         """
         log = self._logs[lane]
-        while log.settling.noted < min(position, log.committed):
-            log.settle(log.settling.noted)
-            if not self.follow(lane):
-                break
-        log.settle(position)
+        log.settle(min(position, log.settling.noted))
 
     def settle_held(
         self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int

@@ -471,4 +471,11 @@ MUTATIONS = [
         _TEST_REFUSALS
         + "test_a_snapshot_the_broker_disconnects_on_is_given_up_and_accuses_no_record",
     ),
+    Mutation(
+        "what is no longer remembered is never settled by acknowledgements",
+        "gateway/settlement.py",
+        "        self._may_follow |= not more\n",
+        "        self._may_follow |= self.by_receipt and not more\n",
+        "tests/delivery/test_settlement.py",
+    ),
 ]

@@ -21,6 +21,7 @@ from tests.journal.rig import (
     entries,
     open_journal,
     read,
+    settle_all,
 )
 
 MEMORY = 32 << 10
@@ -235,7 +236,7 @@ def test_while_a_disk_hangs_nobody_waits_and_memory_is_bounded(clock: StillClock
     assert seqs([item for _, item in journal.unsaved(Lane.DATA, 0, 3)]) == [
         (1, 1), (2, 2), (3, 3)
     ]  # fmt: skip
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     disk.answers.set()
     writer.join(30)
     assert commit(journal, Lane.DATA)
@@ -261,7 +262,7 @@ def test_a_rename_that_hangs_while_a_segment_is_recycled_holds_up_nobody(
     writer.start()
     assert disk.asked.wait(30)
     put(journal, 5, first=300)
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     assert journal.stats().lanes[Lane.DATA].segments > 1
     disk.answers.set()
     writer.join(30)

@@ -101,7 +101,9 @@ def test_position_is_settled_whatever_is_remembered(
     put(journal, count=60)
     commit(journal)
     found = entries(journal, Lane.DATA)
-    journal.settle(Lane.DATA, found[50].position)
+    while journal.settled(Lane.DATA) < found[50].position:
+        assert journal.knows_next(Lane.DATA, found[50].position) or journal.follow(Lane.DATA)
+        journal.settle(Lane.DATA, found[50].position)
     assert journal.settled(Lane.DATA) == found[50].position
     assert journal.stats().lanes[Lane.DATA].unsettled_records == 9
     assert seqs(entries(journal, Lane.DATA)) == list(range(52, 61))
