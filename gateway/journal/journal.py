@@ -17,7 +17,6 @@ from gateway.journal.pool import Pool
 from gateway.journal.quarantine import Quarantine
 from gateway.journal.reader import Reader
 from gateway.journal.recovery import StreamKey
-from gateway.journal.segment import DELIVERED
 from gateway.journal.tail import Births
 from gateway.journal.words import ENDED, Damage, Entry, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
@@ -235,7 +234,7 @@ class Journal:
         log = self._logs[lane]
         with log.lock:
             drafts = log.waiting.since(after, limit)
-        return [(n, _unsaved(draft)) for n, draft in drafts if draft.kind in DELIVERED]
+        return [(n, _unsaved(draft)) for n, draft in drafts]
 
     def committed(self, lane: Lane) -> int:
         """Position at which the last committed frame of ``lane`` ends."""

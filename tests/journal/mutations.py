@@ -177,4 +177,12 @@ MUTATIONS = [
         "tests/journal/test_two_threads.py::"
         "test_records_of_a_segment_sealed_while_it_is_read_are_not_taken_for_lost",
     ),
+    Mutation(
+        "marks that wait for the disk keep the events behind them from being told",
+        "gateway/journal/waiting.py",
+        "(each for each in numbered if each[1].kind != Kind.MARK), limit",
+        "numbered, limit",
+        "tests/journal/test_failed_disk.py::"
+        "test_marks_never_stand_before_what_can_be_told_from_memory",
+    ),
 ]

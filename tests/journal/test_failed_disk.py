@@ -267,3 +267,16 @@ def test_a_rename_that_hangs_while_a_segment_is_recycled_holds_up_nobody(
     disk.answers.set()
     writer.join(30)
     assert commit(journal, Lane.DATA)
+
+
+def test_marks_never_stand_before_what_can_be_told_from_memory(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(settings(), clock, disk)
+    for _ in range(10):
+        journal.mark({(Lane.META, "_gateway"): 1})
+    journal.append(Lane.META, "_gateway", b"event", time_ns=1, readings=0, covers=True)
+    ((number, item),) = journal.unsaved(Lane.META, 0, 5)
+    assert isinstance(item, Entry)
+    assert item.payload == b"event"
+    assert journal.unsaved(Lane.META, number, 5) == []
