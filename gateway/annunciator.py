@@ -118,16 +118,20 @@ class Annunciator:
     ) -> None:
         """Restore what stood when the gateway stopped, and watch ``limits``; see `use`."""
         try:
-            count = sum(map(len, limits.values()))
-            self._file.reserve(min(count * ENTRY_BYTES, MOST_RESERVED))
             content = self._file.read()
             if content is not None:
                 state = msgspec.msgpack.decode(content, type=_State)
                 self._changes = [self._restored(line, state) for line in state.lines]
-                self._saved = self._encoded()
-                self._file.write(self._saved)
         except (OSError, ValueError) as error:
             log.error("alarm state not restored", error=str(error))
+        try:
+            count = sum(map(len, limits.values()))
+            self._file.reserve(min(count * ENTRY_BYTES, MOST_RESERVED))
+            if self._changes:
+                self._file.write(self._encoded())
+                self._saved = self._encoded()
+        except OSError as error:
+            log.error("alarm state not saved", error=str(error))
         self.use(blocks, limits)
 
     def _restored(self, line: _Line, state: _State) -> _Change:

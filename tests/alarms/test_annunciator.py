@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import threading
 from dataclasses import replace
@@ -228,6 +229,28 @@ def test_an_alarm_goes_out_though_its_state_file_never_answers(
     monkeypatch.setattr(AlarmFile, "write", hang)
     said = asyncio.run(asyncio.wait_for(alarm_and_clear(), 30))
     assert [alarm.state for alarm in said] == [AlarmState.ACTIVE, AlarmState.CLEARED]
+
+
+def test_a_full_disk_makes_no_start_forget_what_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: AlarmFile, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = FakeDisk()
+    gateway = Gateway(disk, StillClock())
+    gateway.read(15.0, 5.0)
+    gateway.flush()
+    gateway.commit()
+    asyncio.run(gateway.journal.close(clean=True))
+    monkeypatch.setattr(AlarmFile, "reserve", refuse)
+    again = Gateway(disk, gateway.clock)
+    again.read(15.0, 5.0)
+    again.flush()
+    again.commit()
+    assert len({alarm.id for alarm in (*gateway.said(), *again.said())}) == 1
+    again.read(5.0, 5.0)
+    again.flush()
+    again.commit()
+    assert active(again.said()) == {}
 
 
 DELAYED = {("d", "t0"): (Limit(AlarmLevel.HIGH, 10.0, on_delay_ns=5 * 10**9),)}
