@@ -10,7 +10,16 @@ import pytest
 
 from gateway.journal import ENDED, Damage, Entry, Journal
 from gateway.model import Cause, Lane
-from tests.journal.rig import SEGMENT, StillClock, close, commit, open_journal, read, small
+from tests.journal.rig import (
+    SEGMENT,
+    StillClock,
+    close,
+    commit,
+    open_journal,
+    read,
+    settle_all,
+    small,
+)
 
 Surgery = Callable[[list[Path]], None]
 
