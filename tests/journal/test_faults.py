@@ -25,6 +25,7 @@ from tests.journal.rig import (
     entries,
     open_journal,
     read,
+    settle_all,
     small,
 )
 
@@ -227,7 +228,7 @@ def test_a_lost_cursor_costs_duplicates_only(disk: FakeDisk, clock: StillClock) 
     journal = open_journal(small(), clock, disk)
     put(journal, 40)
     commit(journal)
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     again = power_cut(disk, clock)
     assert [e.seq for e in entries(again, Lane.DATA)] == list(range(1, 41))
 
