@@ -277,7 +277,7 @@ MUTATIONS = [
     Mutation(
         "the next broker is never tried",
         _MQTT,
-        "self._settings.urls[attempt % len(self._settings.urls)]",
+        "self._settings.urls[self._turn % len(self._settings.urls)]",
         "self._settings.urls[0]",
         "tests/delivery/test_mqtt.py::test_next_broker_is_tried_when_one_cannot_be_reached",
     ),

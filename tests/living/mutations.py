@@ -55,8 +55,8 @@ MUTATIONS = [
     Mutation(
         "a changed device leaves a hole",
         "gateway/coverage.py",
-        "            if self._changed:\n",
-        "            if False:\n",
+        "        elif self._changed:\n",
+        "        elif False:\n",
         _APPLY + "test_a_changed_device_goes_on_in_its_stream_and_the_change_is_a_gap",
     ),
     Mutation(
