@@ -33,7 +33,7 @@ LATEST_EVERY = 5
 LOOP_LAG_S = 5.0
 WRITER_STALL_S = 120.0
 LINK_TURNS = 3
-_LASTING = re.compile(r"client_id_conflict$|\w+\.(stopped|denied)_0x")
+_LASTING = re.compile(r"(client_id_conflict|\w+_denied)$|\w+\.(stopped|denied)_0x")
 """Reasons that waiting does not cure: a person has to know, also when `status` has changed."""
 STORAGE_FAILED = "storage_failed"
 """Reason of a status, while the disk takes nothing."""

@@ -19,7 +19,7 @@ from gateway.dialects.wire import Heads, LaneMessage, Status
 from gateway.messages import CATALOGUE, text, told
 from gateway.model import Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings
-from gateway.publisher import Connected, Lost, PublisherEvent, Received
+from gateway.publisher import Connected, Lost, PublisherEvent, Received, Subscribed
 
 _PACKET_BYTES: Final = wire.MAX_BYTES + 64 * 1024
 _COLOUR: Final = {Kind.FILLED: "yellow", Kind.DUPLICATE: "yellow"}
@@ -69,6 +69,9 @@ class Listener:
         elif isinstance(event, Lost) and event.text != self._lost:
             self._lost = event.text
             self._complain(text("tap_lost", self._lang, reason=why(event, self._lang)))
+        elif isinstance(event, Subscribed) and event.is_refused:
+            fields = {"topic": event.topic_filter, "reason": f"0x{event.reason:02x}"}
+            self._complain(text("broker_no_subscription", self._lang, **fields))
 
     def close(self) -> None:
         """Say what it all came to."""

@@ -432,6 +432,14 @@ MUTATIONS = [
         "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
     ),
     Mutation(
+        "a subscription that is refused goes unsaid",
+        "gateway/deliver.py",
+        "        if not event.is_refused:\n",
+        "        if True:\n",
+        _TEST_PROFILE
+        + "test_broker_that_denies_the_receipts_gets_everything_and_status_says_so",
+    ),
+    Mutation(
         "a snapshot on which the broker disconnects is sent for ever",
         "gateway/deliver.py",
         "        if self._repeat_losses >= lanes.POISON_LOSSES:\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,13 +106,15 @@ def _journal(devices: int) -> KnowingJournal:
 
 
 @asynccontextmanager
-async def stage(count: int = 20, version: int = 5, devices: int = 1) -> AsyncIterator[Stage]:
+async def stage(
+    count: int = 20, version: int = 5, devices: int = 1, broker: Broker | None = None
+) -> AsyncIterator[Stage]:
     journal, clock = _journal(devices), HandClock()
     for number in range(count * devices):
         journal.poll(number % devices, value=number)
     events, heard = list[Event](), list[Received]()
     marks = Watermarks(journal.head)
-    async with broker_with() as broker:
+    async with nullcontext(broker) if broker else broker_with() as broker:
         platform = Confirming(lambda topic, body: broker.publish(topic, body, retain=True))
         broker.listen(DIALECT.topic("#"), platform.hear)
         topics = [DIALECT.topic("receipt", "+/+"), DIALECT.topic("replay")]
@@ -174,6 +176,24 @@ async def test_acknowledged_is_not_settled_before_the_platform_has_it() -> None:
 async def test_mqtt_3_needs_no_consent_where_the_platform_settles() -> None:
     async with stage(version=4) as at:
         await until(lambda: at.settled() == 20)
+
+
+@pytest.mark.parametrize("version", [5, 4])
+async def test_broker_that_denies_the_receipts_gets_everything_and_status_says_so(
+    version: int,
+) -> None:
+    async with broker_with() as broker:
+        broker.faults.deny[DIALECT.topic("receipt", "+/+")] = 0x87 if version == 5 else 0x80
+        async with stage(broker=broker, version=version) as at:
+            await at.acknowledged()
+            await until(lambda: "receipt_denied" in at.delivery.reasons())
+            assert len(at.platform.records[STREAM]) == 20
+            assert (at.settled(), broker.connections) == (0, 1)
+
+            broker.faults.deny.clear()
+            broker.cut()
+            await at.pass_until(lambda: at.settled() == 20)
+            assert "receipt_denied" not in at.delivery.reasons()
 
 
 async def test_forged_receipt_settles_nothing_that_the_broker_has_not_got() -> None:
@@ -248,7 +268,7 @@ async def test_silent_platform_is_said_in_the_status_and_costs_little() -> None:
         at.platform.is_silent = True
         await at.acknowledged()
         await at.pass_until(lambda: at.again._stalls[Lane.DATA].again_to > 0)
-        assert at.delivery.reasons() == ["data.receipts_stalled"]
+        assert at.delivery.reasons() == ["data.no_receipts"]
         began_s, before = at.clock.s, len(at.platform.replays)
         await at.pass_until(lambda: at.clock.s > began_s + 2 * LONGEST_S)
         messages = (len(at.platform.replays) - before) / before
