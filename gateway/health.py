@@ -20,7 +20,7 @@ from gateway.errors import JournalError
 from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.link import Link
-from gateway.messages import language, text
+from gateway.messages import CATALOGUE, language, text
 from gateway.model import ClockState, Event, Lane
 from gateway.publisher import Publisher
 from gateway.systemd import sd_notify
@@ -191,7 +191,7 @@ class Health:
         status, missing = text(code, lang, records=records), len(self._intake.unwatched())
         if missing:
             status = text("status_missing", lang, told=status, count=missing)
-        why = [reason for reason in self._reasons if _is_ours_to_log(reason)]
+        why = [reason_told(each, lang) for each in self._reasons if _is_ours_to_log(each)]
         if why:
             status += f" ({', '.join(why)})"
         if self._config_text:
@@ -199,6 +199,13 @@ class Health:
         if status != self._status:
             self._status = status
             sd_notify(f"STATUS={status}")
+
+
+def reason_told(reason: str, lang: str) -> str:
+    """A reason of ``status`` for people; as the word it is where that says it all."""
+    lane, _, word = reason.rpartition(".")
+    code = f"reason_{word}"
+    return text(code, lang, lane=lane) if code in CATALOGUE else reason
 
 
 def _is_ours_to_log(reason: str) -> bool:
