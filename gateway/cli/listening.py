@@ -210,9 +210,10 @@ def _body(record: wire.Record, lang: str) -> str:
     if record.alarm is not UNSET:
         return coloured(_alarm(record.alarm), "red")
     event = {} if record.event is UNSET else record.event
-    if event.get("kind") in wire.EVENTS:
+    code = f"event_{event.get('kind')}"
+    if code in CATALOGUE:
         step_s = event.get("step_ms", 0) / 1000
-        words = text(f"event_{event['kind']}", lang, **event, step_s=step_s)
+        words = text(code, lang, **event, step_s=step_s)
         return coloured(words, "yellow")
     fields = " ".join(f"{key}={_shown(value)}" for key, value in event.items() if key != "kind")
     return f"event {event.get('kind')} {fields}".rstrip()

@@ -432,6 +432,14 @@ MUTATIONS = [
         "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
     ),
     Mutation(
+        "an event may say anything",
+        "gateway/dialects/events.py",
+        "    msgspec.convert(event, kind)\n",
+        "",
+        "tests/delivery/test_wire.py::"
+        "test_event_of_another_kind_or_with_other_fields_is_refused",
+    ),
+    Mutation(
         "a subscription that is refused goes unsaid",
         "gateway/deliver.py",
         "        if not event.is_refused:\n",
