@@ -68,7 +68,7 @@ MUTATIONS = [
     ),
     Mutation(
         "records after a reload keep the layout before it",
-        "gateway/agent.py",
+        "gateway/line.py",
         "        self._journal.use_schema(schema, site.fingerprint)\n",
         "",
         _APPLY + "test_a_neighbour_goes_and_another_comes_and_a_device_misses_nothing",
