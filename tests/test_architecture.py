@@ -37,7 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.normalise": {"model"},
     "gateway.schedule": {"model"},
     "gateway.division": {"model"},
-    "gateway.link": {"clock", "config", "division", "driver", "errors", "model", "schedule"},
+    "gateway.sink": {"model"},
+    "gateway.hearing": WORDS | {"driver", "sink"},
+    "gateway.link": WORDS | {"config", "division", "driver", "hearing", "schedule", "sink"},
     "gateway.planning": {"clock", "driver", "loader", "model"},
     "gateway.forecast": {"clock", "journal", "loader", "model", "planning", "record"},
     # from readings to the disk
