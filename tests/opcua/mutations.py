@@ -87,7 +87,7 @@ MUTATIONS = [
         "a lost subscription leaves no gap",
         "gateway/hearing.py",
         "            self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)\n\n"
-        "    async def _listen",
+        "    def _hear",
         "            pass\n\n    def _hear",
         "tests/test_link.py::"
         "test_a_lost_subscription_is_an_outage_at_once_and_is_made_anew_at_once",
