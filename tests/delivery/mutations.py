@@ -432,6 +432,22 @@ MUTATIONS = [
         "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
     ),
     Mutation(
+        "a record refused in a stretch is left out of it without its gap",
+        "gateway/again.py",
+        "            await self._replace(feed, message.items[0], reason, stretch)\n",
+        "            pass\n",
+        _TEST_PROFILE
+        + "test_record_refused_in_a_stretch_gives_way_to_its_gap_and_the_rest_goes_on",
+    ),
+    Mutation(
+        "a denied topic ends the stretch of all",
+        "gateway/again.py",
+        "            stretch.denied.add(message.device)\n",
+        "            raise RefusedError(str(reason))\n",
+        _TEST_PROFILE
+        + "test_topic_denied_in_a_stretch_keeps_no_other_stream_from_coming_again",
+    ),
+    Mutation(
         "an event may say anything",
         "gateway/dialects/events.py",
         "    msgspec.convert(event, kind)\n",

@@ -243,6 +243,50 @@ async def test_what_the_broker_lost_is_published_again_when_receipts_stall() -> 
         assert sorted(lost[STREAM]) == list(range(1, 7 * STRETCH + 1))
 
 
+async def test_record_refused_in_a_stretch_gives_way_to_its_gap_and_the_rest_goes_on() -> None:
+    async with stage(0) as at:
+        for number in range(20):
+            at.journal.poll(value=1000 + number)
+        at.platform.is_silent = True
+        at.delivery.committed(Lane.DATA)
+        await until(lambda: at.delivery.online)
+        await until(lambda: len(at.platform.records.get(STREAM, ())) == 20)
+        await at.acknowledged()
+        at.platform.records.clear()
+        at.broker.faults.spoil[b":1007"] = 0x99
+        at.platform.is_silent = False
+        await at.pass_until(lambda: at.settled() == 20)
+        (replaced,) = [r for r in at.platform.records[STREAM].values() if "gap" in r]
+        assert replaced["gap"]["cause"] == "quarantined"
+        assert replaced["gap"]["seqs"] == [8, 8]
+        await until(lambda: len(at.journal.refused) == 1)
+
+
+async def test_topic_denied_in_a_stretch_keeps_no_other_stream_from_coming_again() -> None:
+    async with stage(10, devices=2) as at:
+        at.platform.is_silent = True
+        await at.acknowledged()
+        at.platform.records.clear()
+        at.broker.faults.refuse[DIALECT.topic("data", "tk101")] = 0x87
+        at.platform.is_silent = False
+        other = ("data", "tk102", RUN)
+        await at.pass_until(lambda: len(at.platform.records.get(other, ())) == 10)
+        assert at.platform.records.get(STREAM) is None
+        assert at.journal.refused == []
+
+
+async def test_refusal_that_one_request_waits_out_keeps_no_lane_from_its_look() -> None:
+    async with stage() as at:
+        await until(lambda: at.settled() == 20)
+        at.broker.faults.refuse[DIALECT.topic("data", "+")] = 0x97
+        before = at.broker.messages
+        at.ask(1, 20)
+        await at.pass_until(lambda: at.broker.messages > before, 0.5)
+        looked_s = at.clock.s
+        await at.pass_until(lambda: at.again._stalls[Lane.META].since_s > looked_s + 5, 0.1)
+        assert at.of("replay") == []
+
+
 async def test_gap_owed_to_a_denied_topic_is_owed_until_the_platform_has_it() -> None:
     async with stage(10, devices=2) as at:
         at.broker.faults.refuse[DIALECT.topic("data", "tk101")] = 0x87
