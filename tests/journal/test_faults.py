@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.errors import JournalError
 from gateway.journal import Damage, Journal, Settings
+from gateway.journal.files import DiskFiles
 from gateway.journal.format import FRAME_BYTES, HEADER_BYTES
 from gateway.journal.log import RETRY_S
 from gateway.model import Lane
@@ -245,6 +248,22 @@ def test_a_gathering_that_fails_loses_nothing(disk: FakeDisk, clock: StillClock)
     assert len(entries(power_cut(disk, clock), Lane.DATA)) == 5
 
 
+def test_on_fat_what_was_gathered_keeps_its_records_and_their_schema(clock: StillClock) -> None:
+    disk = FakeDisk(is_fat=True)
+    for life in range(1, 4):
+        journal = open_journal(small(), clock, disk, schema=b"layout %d" % life)
+        put(journal, 3)
+        commit(journal)
+        disk.crash(random.Random(life))
+        journal = open_journal(small(), clock, disk)
+        disk.crash(random.Random(life))
+        journal = open_journal(small(), clock, disk)
+        found = entries(journal, Lane.DATA)
+        assert [e.seq for e in found] == [1, 2, 3] * life
+        assert journal.schema(found[-1].schema) == b"layout %d" % life
+        close(journal)
+
+
 def two_tails(disk: FakeDisk, clock: StillClock) -> None:
     """A gathered segment and an unsealed one, both with records settled and not."""
     for _ in range(2):
@@ -290,3 +309,14 @@ def test_power_may_go_at_every_single_change_of_a_start(
             assert changes > 15
             return
     raise AssertionError("the start never came to an end")
+
+
+def test_a_folder_is_flushed_where_its_names_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: flushed.append(os.readlink(f"/proc/self/fd/{fd}"))
+    )
+    DiskFiles().sync_folder(tmp_path)
+    assert flushed == [str(tmp_path)]
