@@ -5,6 +5,7 @@ What is published again has the keys of the first time and says ``replay``; it s
 nothing. When the platform is silent about what the broker acknowledged (`receipts.look`),
 it gets a stretch of it, gaps in their place. A request gets the records that are still
 held, and an event on the meta lane that says how many, and how many are missing.
+A record that the broker refuses for good gives way to its gap, here too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
@@ -26,13 +27,16 @@ from gateway.feed import Backlog, Feed
 from gateway.journal import Damage, Entry
 from gateway.lane import (
     ACK_TIMEOUT_S,
+    FINAL,
     NO_SUBSCRIBERS,
     POISON_LOSSES,
     PROBE_S,
     SUCCESS,
+    TOO_LARGE,
     TRIES,
     Answered,
     Closed,
+    Item,
     Message,
     group,
 )
@@ -50,6 +54,7 @@ _REMEMBERED: Final = 64
 _TICK_S: Final = 1.0
 _POLL_S: Final = 0.05
 _STALLED: Final = "stalled"
+_FOR_GOOD: Final = FINAL | {TOO_LARGE}
 _log = structlog.get_logger()
 
 
@@ -81,6 +86,8 @@ class _Stretch:
     last: int | None = None
     records: int = 0
     seqs: int = 0
+    denied: set[str] = field(default_factory=set)
+    """Devices whose topic takes nothing."""
 
     @property
     def why(self) -> str:
@@ -108,7 +115,7 @@ class _Stretch:
 
 
 class Again:
-    """One task; it uses the window of the data lane."""
+    """A task for each lane and one for requests; all use the window of the data lane."""
 
     lane = Lane.DATA
 
@@ -136,6 +143,8 @@ class Again:
         self._known: deque[str] = deque(maxlen=_REMEMBERED)
         self._stalls: dict[Lane, Stall] = {}
         self._answer: asyncio.Future[int | None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        """Held from a message's turn to its answer, never while a refusal is waited out."""
 
     def request(self, request: Replay) -> bool:
         """Publish these again in turn; False: too many wait. A repetition changes nothing."""
@@ -157,14 +166,22 @@ class Again:
             self._answer.set_result(None)
 
     async def run(self) -> None:
-        """Look and publish until cancelled."""
-        while True:
+        """Look and publish until cancelled; a lane that waits keeps no other from its look."""
+        async with asyncio.TaskGroup() as tasks:
             for lane in self._delivery.lanes:
-                await self._look(lane)
-            if self._requests:
+                tasks.create_task(self._watch(lane))
+            tasks.create_task(self._serve_all())
+
+    async def _watch(self, lane: Lane) -> None:
+        while True:
+            await self._look(lane)
+            await self._clock.sleep_until(self._clock.monotonic() + _TICK_S)
+
+    async def _serve_all(self) -> None:
+        while True:
+            while self._requests:
                 await self._serve(self._requests[0])
                 self._requests.popleft()
-                continue
             await self._clock.sleep_until(self._clock.monotonic() + _TICK_S)
 
     async def _look(self, lane: Lane) -> None:
@@ -250,34 +267,75 @@ class Again:
             self._delivery.window.message_bytes, self._delivery.lanes[lane].state.max_bytes
         )
 
-    async def _deliver(self, feed: Feed, message: Message, stretch: _Stretch) -> None:
-        """Publish one message until it is acknowledged.
+    async def _deliver(
+        self, feed: Feed, message: Message, stretch: _Stretch, tries: int = TRIES
+    ) -> None:
+        """Publish ``message``; a record refused for its own sake gives way to its gap.
+
+        Found by halves. A topic that takes not even the gap is left out of ``stretch``.
 
         Raises:
-            RefusedError: It was refused each time, or ended the connection each time.
+            RefusedError: It was refused each time, for a reason that may pass.
+            JournalError: What was refused cannot be kept.
         """
-        topic = self._dialect.topic(stretch.lane, message.device)
+        if message.device in stretch.denied:
+            return
+        reason = await self._insist(feed, message, stretch, tries)
+        if reason is None:
+            return
+        if reason not in _FOR_GOOD:
+            raise RefusedError(f"0x{reason:02x}")
+        if len(message.items) > 1:
+            for half in _halves(message):
+                await self._deliver(feed, half, stretch, 1)
+        elif message.items[0].replaced:
+            stretch.denied.add(message.device)
+        else:
+            await self._replace(feed, message.items[0], reason, stretch)
+
+    async def _replace(self, feed: Feed, item: Item, reason: int, stretch: _Stretch) -> None:
+        """Publish the gap of a refused record, then keep that record in quarantine."""
+        lines = feed.refused([item.position], reason)
+        gap = item._replace(bytes=feed.replace(item.position), replaced=True)
+        await self._deliver(feed, Message((gap,), gap.bytes), stretch, 1)
+        if item.stream[1] not in stretch.denied:
+            await asyncio.to_thread(self._journal.quarantine, lines)
+
+    async def _insist(
+        self, feed: Feed, message: Message, stretch: _Stretch, tries: int
+    ) -> int | None:
+        """Publish ``message`` until it is acknowledged; None, or the last refusal of so many.
+
+        Raises:
+            RefusedError: The broker cuts the connection whenever it comes.
+        """
         policy = self._delivery.lanes[stretch.lane].state.policy
-        refusals, losses = list[int](), 0
-        while len(refusals) < TRIES and losses < POISON_LOSSES:
-            await self._turn()
-            payload = feed.payload(message, stretch.why)
-            answer = self._answer = asyncio.get_running_loop().create_future()
-            if not self._delivery.send(self, topic, payload, key=message.key):
-                continue
-            self._pace.spend(feed.readings(message))
-            reason = await self._answered(answer)
+        refusals = losses = 0
+        while losses < POISON_LOSSES:
+            reason = await self._offer(feed, message, stretch)
             if reason == SUCCESS or (reason == NO_SUBSCRIBERS and policy.accept_no_subscribers):
                 stretch.note(message)
-                return
+                return None
             if reason is None:
                 losses += 1
                 continue
-            refusals.append(reason)
+            refusals += 1
+            if refusals == tries:
+                return reason
             await self._clock.sleep_until(self._clock.monotonic() + PROBE_S)
-        raise RefusedError(
-            f"0x{refusals[-1]:02x}" if len(refusals) == TRIES else "connection cut"
-        )
+        raise RefusedError("connection cut")
+
+    async def _offer(self, feed: Feed, message: Message, stretch: _Stretch) -> int | None:
+        """Publish ``message`` once; the broker's answer, or None when it gave none."""
+        topic = self._dialect.topic(stretch.lane, message.device)
+        async with self._one_at_a_time:
+            while True:
+                await self._turn()
+                payload = feed.payload(message, stretch.why)
+                answer = self._answer = asyncio.get_running_loop().create_future()
+                if self._delivery.send(self, topic, payload, key=message.key):
+                    self._pace.spend(feed.readings(message))
+                    return await self._answered(answer)
 
     async def _answered(self, answer: asyncio.Future[int | None]) -> int | None:
         """The broker's answer; None when the connection went before it came."""
@@ -301,3 +359,9 @@ class Again:
             if is_free and slots > 0 and self._pace.allows(now_s):
                 return
             await asyncio.sleep(_POLL_S)
+
+
+def _halves(message: Message) -> list[Message]:
+    middle = len(message.items) // 2
+    halves = (message.items[:middle], message.items[middle:])
+    return [Message(half, sum(item.bytes for item in half)) for half in halves]

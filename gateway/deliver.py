@@ -41,6 +41,7 @@ from gateway.publisher import (
     Publisher,
     PublisherEvent,
     Received,
+    Subscribed,
 )
 from gateway.settlement import Settlement
 from gateway.volatile import Volatile
@@ -126,6 +127,8 @@ class Delivery:
         self._unsent: dict[str, bytes] = {}
         self._repeats: deque[tuple[str, bytes]] = deque()
         self._topics_refused: dict[str, int] = {}
+        self._denied: set[str] = set()
+        """What of the platform's word the broker does not let us hear, as a reason."""
         self._repeat_losses = 0
         """Connections lost in a row while a repeat was in flight."""
         self._longest = _NO_LIMIT
@@ -180,6 +183,7 @@ class Delivery:
         """From the next connection on deliver by ``policy``, ``window`` messages in flight."""
         self.window.resize(window)
         self.pace = pace
+        self._denied.clear()
         for lane in self.lanes.values():
             lane.state = replace(lane.state, policy=policy)
             lane.review()
@@ -197,6 +201,7 @@ class Delivery:
             found.append("client_id_conflict")
         if self._topics_refused:
             found.append("announcement_refused")
+        found += sorted(self._denied)
         for lane in self.lanes.values():
             found += [f"{lane.lane}.{word}" for word in lane.reasons()]
         return found
@@ -212,6 +217,8 @@ class Delivery:
                 self._closed(event)
             case Received():
                 self._on_received(event)
+            case Subscribed():
+                self._note_subscribed(event)
         self._flush()
         for lane in self.lanes.values():
             lane.wake()
@@ -235,6 +242,16 @@ class Delivery:
             away_s = round(self._clock.monotonic() - self._away_since_s)
             _log.info("broker back", away_s=away_s)
             self._away_since_s = None
+
+    def _note_subscribed(self, event: Subscribed) -> None:
+        """What may not be heard is told; what is to be said goes out all the same."""
+        word = "replay_denied" if event.topic_filter.endswith("/replay") else "receipt_denied"
+        if not event.is_refused:
+            self._denied.discard(word)
+        elif word not in self._denied:
+            self._denied.add(word)
+            reason = f"0x{event.reason:02x}"
+            _log.warning("subscription refused", topic=event.topic_filter, reason=reason)
 
     def _closed(self, event: Lost) -> None:
         if self.online or self._away_since_s is None:
@@ -481,7 +498,7 @@ class LaneDelivery:
     def reasons(self) -> list[str]:
         """Why this lane does not deliver, in words for the ``status`` topic."""
         found = lanes.reasons(self.state)
-        found += ["receipts_stalled"] if self.settlement.is_stalled else []
+        found += ["no_receipts"] if self.settlement.is_stalled else []
         return [*found, "journal_unreadable"] if self.feed.is_unreadable else found
 
     def fetch(self, group: asyncio.TaskGroup) -> None:

@@ -352,9 +352,10 @@ def _told(entry: Entry | Damage, record: Record, first: int, last: int) -> Damag
     asked_ns = record.mono_ns[1] - record.mono_ns[0] if record.mono_ns else 0
     since_ns = gap.from_ns if gap and gap.seqs else record.time_ns - asked_ns
     readings = gap.count if gap and gap.seqs else entry.readings
+    is_exact = gap.exact or gap.count is None if gap and gap.seqs else True
     return Damage(
         entry.position, entry.stream, entry.incarnation, first, last, since_ns,
-        record.time_ns, readings, Cause.QUARANTINED,
+        record.time_ns, readings, Cause.QUARANTINED, is_exact,
     )  # fmt: skip
 
 
@@ -365,6 +366,7 @@ def _joined(former: Damage, later: Damage) -> Damage:
         first_seq=former.first_seq,
         from_ns=former.from_ns,
         readings=sum(known) if len(known) == len(counts) else None,
+        is_exact=former.is_exact and later.is_exact,
     )
 
 
@@ -377,7 +379,7 @@ def _lost_record(damage: Damage) -> Record:
         damage.from_ns,
         damage.to_ns,
         count=damage.readings,
-        exact=damage.readings is not None,
+        exact=damage.is_exact and damage.readings is not None,
         seqs=(damage.first_seq, damage.last_seq),
     )
     return Record(damage.to_ns, ClockState.UNSYNCED, None, None, "", gap)

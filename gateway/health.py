@@ -20,7 +20,7 @@ from gateway.errors import JournalError
 from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.link import Link
-from gateway.messages import language, text
+from gateway.messages import CATALOGUE, language, text
 from gateway.model import ClockState, Event, Lane
 from gateway.publisher import Publisher
 from gateway.systemd import sd_notify
@@ -32,7 +32,7 @@ HEADS_EVERY = 10
 LOOP_LAG_S = 5.0
 WRITER_STALL_S = 120.0
 LINK_TURNS = 3
-_LASTING = re.compile(r"client_id_conflict$|\w+\.(stopped|denied)_0x")
+_LASTING = re.compile(r"(client_id_conflict|\w+_denied)$|\w+\.(stopped|denied)_0x")
 """Reasons that waiting does not cure: a person has to know, also when `status` has changed."""
 STORAGE_FAILED = "storage_failed"
 """Reason of a status, while the disk takes nothing."""
@@ -190,7 +190,7 @@ class Health:
         status, missing = text(code, lang, records=records), len(self._intake.unwatched())
         if missing:
             status = text("status_missing", lang, told=status, count=missing)
-        why = [reason for reason in self._reasons if _is_ours_to_log(reason)]
+        why = [reason_told(each, lang) for each in self._reasons if _is_ours_to_log(each)]
         if why:
             status += f" ({', '.join(why)})"
         if self._config_text:
@@ -198,6 +198,13 @@ class Health:
         if status != self._status:
             self._status = status
             sd_notify(f"STATUS={status}")
+
+
+def reason_told(reason: str, lang: str) -> str:
+    """A reason of ``status`` for people; as the word it is where that says it all."""
+    lane, _, word = reason.rpartition(".")
+    code = f"reason_{word}"
+    return text(code, lang, lane=lane) if code in CATALOGUE else reason
 
 
 def _is_ours_to_log(reason: str) -> bool:

@@ -79,7 +79,7 @@ class _Device:
 
 
 class Intake:
-    """Everything the gateway learns goes through here into the journal (a `link.Sink`)."""
+    """Everything the gateway learns goes through here into the journal (a `sink.Sink`)."""
 
     def __init__(
         self,

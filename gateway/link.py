@@ -13,36 +13,32 @@ Who is slowed down, and by how much:
 * A connection on which nothing ever answers, while another works, backs off alone.
 * A refused block is halved until the refused tags stand alone (`division`).
 
-Blocks whose devices speak up by themselves are not polled: the driver listens to them,
-and the link decides what its silence means. A connection that is cut is tried again at
-once; where the subscription stands as it was, nothing is lost. Otherwise it is an outage of
-its devices from the last word to the first of the next one, however short.
+Devices that speak up by themselves are not polled but heard (`hearing`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Sequence
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
 from gateway.clock import Clock
 from gateway.config import LinkConfig
 from gateway.division import Division
-from gateway.driver import Driver, Missing, News, Subscribing
+from gateway.driver import Driver, Subscribing
 from gateway.errors import (
     ConnectError,
     DeviceError,
     DeviceSilentError,
-    JournalError,
     LinkError,
     LinkTimeoutError,
-    SubscriptionLostError,
 )
+from gateway.hearing import Hearing
 from gateway.model import Batch, Block, Cause, Quality, TagClass
 from gateway.schedule import Schedule, Slot, skip
+from gateway.sink import Sink
 
 log = structlog.get_logger()
 
@@ -51,44 +47,10 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _UNREACHABLE = (ConnectError, LinkTimeoutError)
 LONGEST_PAUSE_S = 5.0
 """The same while a server that is listened to cannot be reached: it is heard within 10 s."""
-STEADY_S = 10.0
-"""A subscription that stood so long is made anew at once when it is lost."""
-DISK_PAUSE_S = 1.0
-"""How often a disk that failed is asked again whether it has what was subscribed."""
 REFUSED_PAUSE_S = 60.0
 """How often a refused block is tried again."""
 LOOK_S = 1.0
 """Longest sleep of a connection: what was added meanwhile may be due earlier."""
-
-
-class Sink(Protocol):
-    """What a link tells the gateway. Plain calls that only fill memory."""
-
-    def readings(self, batch: Batch) -> None:
-        """A poll gave ``batch``."""
-
-    def device_missing(self, device: str, cause: Cause, quality: Quality) -> None:
-        """From now on nothing comes from ``device``; repeated calls are one outage."""
-
-    def block_missing(
-        self, block: Block[Any], rows: Sequence[int], cause: Cause, quality: Quality
-    ) -> None:
-        """From now on ``rows`` of ``block`` give nothing; repeated calls are one outage."""
-
-    def polls_missed(
-        self, block: Block[Any], rows: Sequence[int], cause: Cause, polls: int
-    ) -> None:
-        """So many polls of ``rows`` of ``block`` were due and gave nothing."""
-
-    def changes_lost(self, block: Block[Any], rows: Sequence[int], cause: Cause) -> None:
-        """Changes of ``rows`` of ``block`` are lost; their newest values follow."""
-
-    async def durable(self) -> None:
-        """Return when everything said so far is on disk.
-
-        Raises:
-            JournalError: It is not, and nobody knows when it will be.
-        """
 
 
 class _Device:
@@ -150,14 +112,12 @@ class Link:
         self._clock = clock
         self._division = Division(drivers[0].plan)
         self._polled = [block for block in blocks if not block.subscribed]
-        self._subscribed = [block for block in blocks if block.subscribed]
+        subscribed = [block for block in blocks if block.subscribed]
+        self._hearing = Hearing(name, subscribed, sink, clock)
         self._devices = {device: _device(device, blocks) for device in _names(blocks)}
         self._has_safety = any(block.tag_class == TagClass.SAFETY for block in blocks)
         self._schedule = Schedule((), 0.0)
         self._wakeup = asyncio.Event()
-        self._short_lives = 0
-        self._is_cut = False
-        """Whether a subscription ended that may still be found as it was."""
         self._last_silence = ""
         self._down_since: float | None = None
 
@@ -207,7 +167,7 @@ class Link:
             except LinkError as error:
                 connection.is_open = False
                 connection.failures += 1
-                is_worth_it = self._is_cut or not isinstance(error, _UNREACHABLE)
+                is_worth_it = self._hearing.is_cut or not isinstance(error, _UNREACHABLE)
                 if connection.failures == 1 and is_worth_it:
                     continue  # A device may close an idle connection: open it again at once.
                 if not any(other.is_open for other in self._connections):
@@ -219,7 +179,7 @@ class Link:
 
     def _pause_after(self, error: LinkError, failures: int) -> float:
         pause_s = _pause_s(1 if self._has_safety else failures)
-        is_away = self._subscribed and isinstance(error, ConnectError)
+        is_away = self._hearing and isinstance(error, ConnectError)
         return min(pause_s, LONGEST_PAUSE_S) if is_away else pause_s
 
     async def _connect(self, connection: _Connection) -> None:
@@ -231,7 +191,7 @@ class Link:
 
     async def _serve(self, connection: _Connection) -> None:
         """Poll and listen until the link fails."""
-        if not self._subscribed or connection is not self._connections[0]:
+        if not self._hearing or connection is not self._connections[0]:
             await self._poll(connection)
             return
         began = self._clock.monotonic()
@@ -241,25 +201,9 @@ class Link:
             else:
                 await self._listen(connection)
         except LinkError as error:
-            self._unheard(connection, error, began)
+            short_lives = self._hearing.ended(error, self._clock.monotonic() - began)
+            connection.failures = max(0, short_lives - 1)
             raise
-
-    def _unheard(self, connection: _Connection, error: LinkError, began: float) -> None:
-        """The session ended, whichever request noticed: nothing more is told on it."""
-        is_steady = self._clock.monotonic() - began >= STEADY_S
-        self._short_lives = 0 if is_steady else self._short_lives + 1
-        connection.failures = max(0, self._short_lives - 1)
-        if isinstance(error, SubscriptionLostError):
-            self._lost(error.cause)
-        else:
-            self._is_cut = True
-        log.warning("subscription cut", link=self.name, error=str(error))
-
-    def _lost(self, cause: Cause) -> None:
-        """Nobody will get what subscribed devices say until they are heard again."""
-        self._is_cut = False
-        for name in _names(self._subscribed):
-            self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)
 
     async def _listen(self, connection: _Connection) -> None:
         """Take in what subscribed devices say, until the link fails."""
@@ -269,33 +213,9 @@ class Link:
             # No tag has a value any more; only a new subscription tells them all.
             await driver.close()
             await self._connect(connection)
-        if self._is_cut and not driver.resumed:
-            self._lost(Cause.SUB_RECREATED)
-        self._is_cut = False
-        await driver.subscribe(self._subscribed, partial(self._hear, connection))
-
-    def _hear(self, connection: _Connection, news: News) -> Awaitable[None]:
-        """Hand ``news`` on; the awaitable ends when they are on disk, however long it takes."""
-        for item in news:
-            device = item.block.device
-            self._answered(connection, device, self._devices[device])
-            if not isinstance(item, Missing):
-                self._sink.readings(item)
-            elif item.quality is None:
-                self._sink.changes_lost(item.block, item.rows, item.cause)
-            else:
-                self._sink.block_missing(item.block, item.rows, item.cause, item.quality)
-        return _Later(self._durable)
-
-    async def _durable(self) -> None:
-        """Return when the disk has everything said so far; a failed disk is asked again."""
-        while True:
-            try:
-                await self._sink.durable()
-            except JournalError:
-                await self._clock.sleep_until(self._clock.monotonic() + DISK_PAUSE_S)
-            else:
-                return
+        await self._hearing.listen(
+            driver, lambda name: self._answered(connection, name, self._devices[name])
+        )
 
     async def _poll(self, connection: _Connection) -> None:
         """Read each block when it is due, until the link fails."""
@@ -490,24 +410,14 @@ class Link:
         if self._down_since is None:
             self._down_since = self._clock.monotonic()
             log.warning("link down", link=self.name, error=str(error))
-        if self._is_cut:
-            self._lost(Cause.SUB_RECREATED)
+        if self._hearing.is_cut:
+            self._hearing.lost(Cause.SUB_RECREATED)
         for name, device in self._devices.items():
             self._sink.device_missing(name, device.cause, Quality.BAD_NO_COMMUNICATION)
 
 
 def _pause_s(failures: int) -> float:
     return PAUSES_S[min(max(failures, 1), len(PAUSES_S)) - 1]
-
-
-class _Later:
-    """An awaitable that begins when it is awaited, and need not be."""
-
-    def __init__(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._begin = begin
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._begin().__await__()
 
 
 async def _both(

@@ -29,7 +29,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.errors import BrokerDownError
-from gateway.publisher import Acknowledged, Connected, Lost, PublisherEvent, Received
+from gateway.publisher import (
+    Acknowledged,
+    Connected,
+    Lost,
+    PublisherEvent,
+    Received,
+    Subscribed,
+)
 
 KEEPALIVE_S: Final = 30
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -127,6 +134,8 @@ class Pipe:
         self._client = self._new_client()
         self._heard: list[PublisherEvent] = []
         self._tokens: dict[int, int] = {}
+        self._asked: dict[int, str] = {}
+        """Topic filters by the number of the packet that asked for them."""
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
@@ -241,7 +250,7 @@ class Pipe:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
-        client.on_subscribe = lambda *told: self._subscribed(told[3])
+        client.on_subscribe = lambda *told: self._subscribed(told[2], told[3])
         client.on_message = self._on_message
         return client
 
@@ -317,7 +326,9 @@ class Pipe:
         largest = getattr(limits, "MaximumPacketSize", None)
         self._heard.append(Connected(receive_maximum, largest, self._is_v5, self._url))
         for topic_filter in self._settings.subscriptions:
-            client.subscribe(topic_filter, qos=1)
+            number = client.subscribe(topic_filter, qos=1)[1]
+            if number is not None:
+                self._asked[number] = topic_filter
 
     def _on_disconnect(
         self,
@@ -342,15 +353,10 @@ class Pipe:
         if token is not None:
             self._heard.append(Acknowledged(token, reason.value))
 
-    def _subscribed(self, reasons: Sequence[ReasonCode]) -> None:
-        """End at a refusal: nothing would ever come, and nobody would know why."""
-        for reason in reasons:
-            if reason.is_failure:
-                what = f"subscription refused: {reason}"
-                error = BrokerDownError(what).in_words(
-                    "broker_no_subscription", reason=f"0x{reason.value:02x}"
-                )
-                self._end(reason.value, what, error)
+    def _subscribed(self, number: int, reasons: Sequence[ReasonCode]) -> None:
+        topic_filter = self._asked.pop(number, None)
+        if topic_filter is not None:
+            self._heard += [Subscribed(topic_filter, reason.value) for reason in reasons[:1]]
 
     def _on_message(self, client: Client, data: object, message: MQTTMessage) -> None:
         self._heard.append(Received(message.topic, bytes(message.payload)))

@@ -53,7 +53,20 @@ class Received:
     payload: bytes
 
 
-PublisherEvent: TypeAlias = Connected | Acknowledged | Lost | Received
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The broker answered a subscription; from 0x80 on ``reason`` is a refusal."""
+
+    topic_filter: str
+    reason: int
+
+    @property
+    def is_refused(self) -> bool:
+        """Nothing will ever come on it."""
+        return self.reason >= 0x80
+
+
+PublisherEvent: TypeAlias = Connected | Acknowledged | Lost | Received | Subscribed
 
 
 class Publisher(Protocol):

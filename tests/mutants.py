@@ -79,8 +79,8 @@ CORE = [
     Mutation(
         "a restart is not declared",
         "gateway/coverage.py",
-        "        if before is None:\n            if self._changed:",
-        "        if True:\n            if self._changed:",
+        "        if before is not None:\n            self._opening",
+        "        if False:\n            self._opening",
         "tests/test_agent.py::"
         "test_after_a_restart_the_stream_begins_with_the_time_it_was_not_running",
     ),

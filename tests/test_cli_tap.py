@@ -199,7 +199,7 @@ async def test_a_refused_subscription_is_told(
 
     monkeypatch.setattr(packets, "suback", refuse)
     heard = await tidegate("tap", broker.url, "--seconds", "1")
-    assert "the broker refuses the subscription, reason 0x87" in heard.err
+    assert "refuses the subscription to tidegate/v1/+/data/+, reason 0x87" in heard.err
 
 
 @pytest.mark.parametrize(

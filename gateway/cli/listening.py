@@ -19,7 +19,7 @@ from gateway.dialects.wire import Heads, LaneMessage, Status
 from gateway.messages import CATALOGUE, text, told
 from gateway.model import Lane
 from gateway.mqtt import Credentials, MqttPublisher, MqttSettings
-from gateway.publisher import Connected, Lost, PublisherEvent, Received
+from gateway.publisher import Connected, Lost, PublisherEvent, Received, Subscribed
 
 _PACKET_BYTES: Final = wire.MAX_BYTES + 64 * 1024
 _COLOUR: Final = {Kind.FILLED: "yellow", Kind.DUPLICATE: "yellow"}
@@ -69,6 +69,9 @@ class Listener:
         elif isinstance(event, Lost) and event.text != self._lost:
             self._lost = event.text
             self._complain(text("tap_lost", self._lang, reason=why(event, self._lang)))
+        elif isinstance(event, Subscribed) and event.is_refused:
+            fields = {"topic": event.topic_filter, "reason": f"0x{event.reason:02x}"}
+            self._complain(text("broker_no_subscription", self._lang, **fields))
 
     def close(self) -> None:
         """Say what it all came to."""
@@ -207,9 +210,10 @@ def _body(record: wire.Record, lang: str) -> str:
     if record.alarm is not UNSET:
         return coloured(_alarm(record.alarm), "red")
     event = {} if record.event is UNSET else record.event
-    if event.get("kind") in wire.EVENTS:
+    code = f"event_{event.get('kind')}"
+    if code in CATALOGUE:
         step_s = event.get("step_ms", 0) / 1000
-        words = text(f"event_{event['kind']}", lang, **event, step_s=step_s)
+        words = text(code, lang, **event, step_s=step_s)
         return coloured(words, "yellow")
     fields = " ".join(f"{key}={_shown(value)}" for key, value in event.items() if key != "kind")
     return f"event {event.get('kind')} {fields}".rstrip()

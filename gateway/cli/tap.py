@@ -98,9 +98,9 @@ def _plain(url: str, root: str | None, lang: str) -> Source:
 
 def _configured(file: Path, url: str | None, root: str | None, lang: str) -> Source:
     """The brokers of a configuration, or ``url`` with its credentials; its gateway only."""
-    from gateway.agent import mqtt_credentials, mqtt_settings
     from gateway.cli.listening import Source, subscriptions
     from gateway.errors import ConfigError
+    from gateway.line import mqtt_credentials, mqtt_settings
 
     config = site_or_exit(file, lang).config
     if url is not None:

@@ -84,7 +84,8 @@ class MqttConfig(Model):
     tls: TlsConfig | None = None
     """Certificates; without it those of the system."""
     delivery: Literal["puback", "receipt"] = "puback"
-    """Who says that data has arrived: the broker, or the platform with receipts."""
+    """Who says that something has arrived: the broker, or the platform with receipts, which it
+    then gives for each of data, alarm and meta."""
     replay: StrictBool = False
     """Whether the platform may ask for delivered data again, while the journal holds it."""
     no_subscribers: Literal["hold", "accept"] = "hold"

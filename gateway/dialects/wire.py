@@ -12,8 +12,24 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
+from gateway.dialects.events import EVENTS, check_event
+from gateway.dialects.terms import (
+    AnyQuality,
+    Count,
+    Device,
+    Fingerprint,
+    Hex128,
+    Name,
+    NotGood,
+    ReplayId,
+    Seq,
+    Strict,
+    Time,
+    Value,
+    Word,
+)
 from gateway.model import Cause, ClockState, DataType, Lane, TagClass
 
 VERSION: Final = 1
@@ -21,50 +37,15 @@ MAX_RECORDS: Final = 1000
 MAX_BYTES: Final = 256 * 1024
 """Longest payload of a lane message."""
 
-Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-Device: TypeAlias = Annotated[
-    str, Meta(pattern=r"^(_gateway|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")
-]
-Time: TypeAlias = Annotated[
-    str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", description="RFC 3339, UTC")
-]
-Hex128: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
-Fingerprint: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-Word: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
-Seq: TypeAlias = Annotated[int, Meta(ge=1)]
-ReplayId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
-"""Chosen by who asks."""
-Count: TypeAlias = Annotated[int, Meta(ge=0)]
-Value: TypeAlias = bool | int | float | str | None
-NotGood: TypeAlias = Literal[
-    "uncertain",
-    "uncertain.last_usable",
-    "uncertain.out_of_range",
-    "uncertain.sensor",
-    "bad",
-    "bad.no_communication",
-    "bad.device_failure",
-    "bad.configuration",
-    "bad.out_of_service",
-    "bad.not_finite",
-    "bad.sensor",
-]
-"""The quality words of `model.Quality` but ``good``; a test holds the two together."""
-AnyQuality: TypeAlias = Literal["good"] | NotGood
 
-
-class _Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
-    """A part of a message that holds the keys named here and no others."""
-
-
-class After(_Strict, frozen=True):
+class After(Strict, frozen=True):
     """Where the stream ended in the incarnation before."""
 
     incarnation: Hex128
     seq: Seq
 
 
-class Gap(_Strict, frozen=True, rename={"from_": "from"}):
+class Gap(Strict, frozen=True, rename={"from_": "from"}):
     """Stands where readings should be."""
 
     id: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -79,7 +60,7 @@ class Gap(_Strict, frozen=True, rename={"from_": "from"}):
     after: After | UnsetType = UNSET
 
 
-class Alarm(_Strict, frozen=True):
+class Alarm(Strict, frozen=True):
     """One change of an alarm's state, in the words of ISA-18.2."""
 
     id: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -98,38 +79,7 @@ class Alarm(_Strict, frozen=True):
     """True: repeats the record with this seq after a reconnect; it is no new record."""
 
 
-class ClockEpoch(_Strict, frozen=True):
-    """The gateway's clock was set: times before and after are of two clocks.
-
-    ``utc = mono + offset`` on either; no time that was stored is changed.
-    """
-
-    kind: Literal["clock_epoch"]
-    boot: Hex128
-    mono: Count
-    """When that was seen, ns of the monotonic clock."""
-    old_offset_ns: int
-    new_offset_ns: int
-    step_ms: int
-    before: ClockState
-    after: ClockState
-    bound_ms: Count | None
-
-
-class ClockAnchor(_Strict, frozen=True):
-    """From here on the clock can be trusted.
-
-    It maps any record of this boot to civil time: ``utc + (its mono − mono)``.
-    """
-
-    kind: Literal["clock_anchor"]
-    boot: Hex128
-    mono: Count
-    utc: Time
-    bound_ms: Count
-
-
-class Record(_Strict, frozen=True):
+class Record(Strict, frozen=True):
     """One seq of a stream: exactly one of values, gap, alarm, event."""
 
     seq: Seq
@@ -150,18 +100,11 @@ class Record(_Strict, frozen=True):
         bodies = (self.values, self.gap, self.alarm, self.event)
         if sum(body is not UNSET for body in bodies) != 1:
             raise ValueError("a record has exactly one of values, gap, alarm, event")
-        if self.event is not UNSET and (kind := EVENTS.get(self.event.get("kind"))):
-            msgspec.convert(self.event, kind)
+        if self.event is not UNSET:
+            check_event(self.event)
 
 
-EVENTS: Final[Mapping[object, type[ClockEpoch | ClockAnchor]]] = {
-    "clock_epoch": ClockEpoch,
-    "clock_anchor": ClockAnchor,
-}
-"""The events whose fields are part of the format; of others only ``kind`` is."""
-
-
-class LaneMessage(_Strict, frozen=True):
+class LaneMessage(Strict, frozen=True):
     """Consecutive records of one stream of one incarnation."""
 
     v: Literal[1]
@@ -181,7 +124,7 @@ class LaneMessage(_Strict, frozen=True):
     """No disk holds these records yet: they may come again with the same keys, or never."""
 
 
-class Status(_Strict, frozen=True):
+class Status(Strict, frozen=True):
     """State of the gateway; also the will, with ``offline``."""
 
     v: Literal[1]
@@ -195,7 +138,7 @@ class Status(_Strict, frozen=True):
     reasons: list[str]
 
 
-class JournalState(_Strict, frozen=True):
+class JournalState(Strict, frozen=True):
     """How full the journal is."""
 
     bytes: Count
@@ -203,7 +146,7 @@ class JournalState(_Strict, frozen=True):
     hours_left: float | None
 
 
-class Head(_Strict, frozen=True):
+class Head(Strict, frozen=True):
     """How far one stream goes, is settled, and has been watched."""
 
     head: Count
@@ -211,7 +154,7 @@ class Head(_Strict, frozen=True):
     covered_to: Time | None
 
 
-class Heads(_Strict, frozen=True):
+class Heads(Strict, frozen=True):
     """The heartbeat: the head of every stream, keyed ``lane/device``."""
 
     v: Literal[1]
@@ -223,7 +166,7 @@ class Heads(_Strict, frozen=True):
     streams: dict[str, Head]
 
 
-class TagSchema(_Strict, frozen=True, rename={"tag_class": "class"}):
+class TagSchema(Strict, frozen=True, rename={"tag_class": "class"}):
     """What a consumer must know of one tag."""
 
     type: DataType
@@ -236,7 +179,7 @@ class TagSchema(_Strict, frozen=True, rename={"tag_class": "class"}):
     tag_class: Literal["safety", "normal", "background"]
 
 
-class Schema(_Strict, frozen=True):
+class Schema(Strict, frozen=True):
     """The tags of one device."""
 
     v: Literal[1]
@@ -246,7 +189,7 @@ class Schema(_Strict, frozen=True):
     tags: dict[Name, TagSchema]
 
 
-class Latest(_Strict, frozen=True):
+class Latest(Strict, frozen=True):
     """Newest value of each tag while its stream lags; no record, settles nothing."""
 
     v: Literal[1]
@@ -257,7 +200,7 @@ class Latest(_Strict, frozen=True):
     quality: dict[Name, NotGood] | UnsetType = UNSET
 
 
-class Receipt(_Strict, frozen=True):
+class Receipt(Strict, frozen=True):
     """The platform holds every record of the stream up to ``seq``."""
 
     incarnation: Hex128
@@ -267,7 +210,7 @@ class Receipt(_Strict, frozen=True):
     device: Device | UnsetType = UNSET
 
 
-class Replay(_Strict, frozen=True, rename={"from_": "from"}):
+class Replay(Strict, frozen=True, rename={"from_": "from"}):
     """The platform asks for the records ``from`` to ``to`` of one stream again."""
 
     id: ReplayId
@@ -336,14 +279,7 @@ def json_schema() -> dict[str, Any]:
     refs, parts = msgspec.json.schema_components(every, ref_template="#/$defs/{name}")
     parts["Record"]["oneOf"] = [{"required": [body]} for body in _BODIES]
     event = parts["Record"]["properties"]["event"]
-    event |= {"required": ["kind"], "properties": {"kind": {"type": "string"}}}
-    event["allOf"] = [
-        {
-            "if": {"properties": {"kind": {"const": kind}}},
-            "then": {"$ref": f"#/$defs/{t.__name__}"},
-        }
-        for kind, t in EVENTS.items()
-    ]
+    event["oneOf"] = [{"$ref": f"#/$defs/{kind.__name__}"} for kind in EVENTS.values()]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tidegate wire format, version 1",

@@ -63,7 +63,9 @@ class Quarantine:
             content = file.read(file.size(), 0)
         finally:
             file.close()
-        return [Damage._make([*row, Cause.QUARANTINED]) for row in json.loads(content)]
+        return [
+            Damage._make([*row[:8], Cause.QUARANTINED, *row[8:]]) for row in json.loads(content)
+        ]
 
     def owe(self, lane: Lane, gaps: Sequence[Damage]) -> None:
         """From now on exactly ``gaps`` are owed in ``lane``; on return that is durable.
@@ -72,7 +74,7 @@ class Quarantine:
             OSError: The disk refused; what was owed before still is.
         """
         draft = self._folder / f"owed-{lane}.new"
-        content = json.dumps([gap[:-1] for gap in gaps]).encode()
+        content = json.dumps([[*gap[:8], gap.is_exact] for gap in gaps]).encode()
         if draft.name in self._files.names(self._folder):
             self._files.remove(draft)
         file = self._files.open(draft, create=True)

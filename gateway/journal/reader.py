@@ -206,17 +206,17 @@ class Reader:
     def _miss(
         self, position: int, key: Key, due: tuple[int, int], last_seq: int, to_ns: int,
         readings: int | None, after: int, found: list[Entry | Damage],
-        cause: Cause = Cause.JOURNAL_CORRUPT,
+        cause: Cause = Cause.JOURNAL_CORRUPT, is_exact: bool = True,
     ) -> None:  # fmt: skip
         if position <= after:
             return
         stream, incarnation, key = self._words.get(key) or self._word(key)
         before, self._position = self._position, position
-        found.append(
-            Damage(
-                position, stream, incarnation, due[0], last_seq, due[1], to_ns, readings, cause
-            )
-        )
+        damage = Damage(
+            position, stream, incarnation, due[0], last_seq, due[1], to_ns, readings, cause,
+            is_exact,
+        )  # fmt: skip
+        found.append(damage)
         count = 1 if cause is Cause.STORAGE_FAILED else last_seq - due[0] + 1
         self._note(before, Note(position, key, last_seq, to_ns, count, readings or 0))
 
@@ -233,10 +233,15 @@ class Reader:
                 self._expected[key] = (row.last_seq + 1, row.last_ns)
                 position = place(segment.number, segment.size + n)
                 count = self._evicted(segment, row, due[0])
+                # What was read ahead and not noted is in the count of what went.
+                knows_all = (
+                    due[0] <= row.first_seq or self._position <= self._log.settling.noted
+                )
                 cause = Cause.JOURNAL_EVICTED if segment.is_tomb else Cause.JOURNAL_CORRUPT
                 self._miss(
-                    position, key, due, row.last_seq, row.last_ns, count, after, found, cause
-                )
+                    position, key, due, row.last_seq, row.last_ns, count, after, found, cause,
+                    knows_all,
+                )  # fmt: skip
         if segment is self._log.segments[-1]:
             return False
         self._skip(segment.number)

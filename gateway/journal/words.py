@@ -89,6 +89,8 @@ class Damage(NamedTuple):
     readings: int | None
     """None: nobody knows how many."""
     cause: Cause = Cause.JOURNAL_CORRUPT
+    is_exact: bool = True
+    """False: there were no more than ``readings``."""
 
 
 class StreamState(NamedTuple):

@@ -282,8 +282,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "broker_down": ("{url}: {reason}", "{url}：{reason}"),
     "broker_cut": ("the connection was lost", "连接已断开"),
     "broker_no_subscription": (
-        "the broker refuses the subscription, reason {reason}; allow it to the user there",
-        "代理服务器拒绝订阅，原因 {reason}；请在代理服务器上授权该用户",
+        "the broker refuses the subscription to {topic}, reason {reason}; allow it there",
+        "代理服务器拒绝订阅 {topic}，原因 {reason}；请在代理服务器上授权",
     ),
     "broker_says": ("the broker refused, reason {reason}", "代理服务器拒绝，原因 {reason}"),
     "broker_says_82": ("the broker speaks of a protocol error", "代理服务器报告协议错误"),

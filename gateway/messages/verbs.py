@@ -290,5 +290,17 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "broker unreachable, {records} records to deliver",
         "代理不可达，待送达 {records} 条记录",
     ),
+    "reason_no_receipts": (
+        "{lane}: the platform sends no receipts, so nothing of it is settled",
+        "{lane}：平台未发送回执，因此该通道的数据均未结清",
+    ),
+    "reason_receipt_denied": (
+        "the broker refuses the subscription to receipts, so nothing is settled",
+        "代理服务器拒绝订阅回执，因此数据均未结清",
+    ),
+    "reason_replay_denied": (
+        "the broker refuses the subscription to requests for replay",
+        "代理服务器拒绝订阅重发请求",
+    ),
     "status_missing": ("{told}, {count} devices missing", "{told}，{count} 台设备失联"),
 }

@@ -35,6 +35,8 @@ class Faults:
     """Topic filter → reason of the PUBACK; the message goes nowhere."""
     connect_reason: int = 0
     """Reason of every CONNACK, 0 to accept."""
+    deny: dict[str, int] = field(default_factory=dict)
+    """Topic filter → reason of the SUBACK to whoever asks for it; it hears nothing."""
     drop_acks: int = 0
     """So many PUBACKs are never sent; the messages are delivered."""
     delay_s: float = 0.0
@@ -301,11 +303,12 @@ class _Client(asyncio.Protocol):
 
     def _subscriptions(self, kind: int, body: bytes, session: _Session) -> None:
         if kind == packets.SUBSCRIBE:
-            packet_id, filters = packets.read_subscribe(body, self.version)
+            packet_id, asked = packets.read_subscribe(body, self.version)
+            deny = self._broker.faults.deny
+            filters = [each for each in asked if each[0] not in deny]
             session.filters.update(filters)
-            self.send(
-                packets.suback(packet_id, [min(qos, 1) for _, qos in filters], self.version)
-            )
+            reasons = [deny.get(name, min(qos, 1)) for name, qos in asked]
+            self.send(packets.suback(packet_id, reasons, self.version))
             for topic_filter, maximum in filters:
                 for topic, payload, qos in self._broker.retained_for(topic_filter):
                     session.deliver(topic, payload, min(qos, maximum), retain=True)

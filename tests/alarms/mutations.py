@@ -124,8 +124,8 @@ MUTATIONS = [
     Mutation(
         "the alarm lane opens without its gap",
         _ANNUNCIATOR,
-        "        if gap is not None:\n",
-        "        if False:\n",
+        "            if gap is None:\n                self._seqs",
+        "            if True:\n                self._seqs",
         _TOLD + "test_the_first_record_of_an_incarnation_is_the_time_nothing_was_watched",
     ),
     Mutation(

@@ -77,8 +77,8 @@ MUTATIONS = [
     Mutation(
         "what the broker lost is never published again",
         "gateway/again.py",
-        "                await self._look(lane)\n",
-        "                pass\n",
+        "            await self._look(lane)\n",
+        "            pass\n",
         _TEST_PROFILE + "test_what_the_broker_lost_is_published_again_when_receipts_stall",
     ),
     Mutation(
@@ -309,7 +309,7 @@ MUTATIONS = [
     Mutation(
         "the next broker is never tried",
         _MQTT,
-        "self._settings.urls[attempt % len(self._settings.urls)]",
+        "self._settings.urls[self._turn % len(self._settings.urls)]",
         "self._settings.urls[0]",
         "tests/delivery/test_mqtt.py::test_next_broker_is_tried_when_one_cannot_be_reached",
     ),
@@ -462,6 +462,38 @@ MUTATIONS = [
         "rate)",
         "tests/delivery/test_pace.py::"
         "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
+    ),
+    Mutation(
+        "a record refused in a stretch is left out of it without its gap",
+        "gateway/again.py",
+        "            await self._replace(feed, message.items[0], reason, stretch)\n",
+        "            pass\n",
+        _TEST_PROFILE
+        + "test_record_refused_in_a_stretch_gives_way_to_its_gap_and_the_rest_goes_on",
+    ),
+    Mutation(
+        "a denied topic ends the stretch of all",
+        "gateway/again.py",
+        "            stretch.denied.add(message.device)\n",
+        "            raise RefusedError(str(reason))\n",
+        _TEST_PROFILE
+        + "test_topic_denied_in_a_stretch_keeps_no_other_stream_from_coming_again",
+    ),
+    Mutation(
+        "an event may say anything",
+        "gateway/dialects/events.py",
+        "    msgspec.convert(event, kind)\n",
+        "",
+        "tests/delivery/test_wire.py::"
+        "test_event_of_another_kind_or_with_other_fields_is_refused",
+    ),
+    Mutation(
+        "a subscription that is refused goes unsaid",
+        "gateway/deliver.py",
+        "        if not event.is_refused:\n",
+        "        if True:\n",
+        _TEST_PROFILE
+        + "test_broker_that_denies_the_receipts_gets_everything_and_status_says_so",
     ),
     Mutation(
         "a snapshot on which the broker disconnects is sent for ever",

@@ -184,9 +184,10 @@ def test_gap_with_all_it_may_say() -> None:
 
 
 def test_event_carries_its_kind_and_fields() -> None:
-    event = Event("start", {"version": "0.1.0"})
+    event = Event("storage_degraded", {"error": "disk full", "volatile": True})
     record = Record(START_NS, ClockState.HOLDOVER, 8, None, BOOT, event)
-    assert written(record, device="_gateway")["event"] == {"kind": "start", "version": "0.1.0"}
+    said = written(record, device="_gateway")["event"]
+    assert said == {"kind": "storage_degraded", "error": "disk full", "volatile": True}
 
 
 def test_status_heads_schema_and_latest_follow_the_table() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,13 +106,15 @@ def _journal(devices: int) -> KnowingJournal:
 
 
 @asynccontextmanager
-async def stage(count: int = 20, version: int = 5, devices: int = 1) -> AsyncIterator[Stage]:
+async def stage(
+    count: int = 20, version: int = 5, devices: int = 1, broker: Broker | None = None
+) -> AsyncIterator[Stage]:
     journal, clock = _journal(devices), HandClock()
     for number in range(count * devices):
         journal.poll(number % devices, value=number)
     events, heard = list[Event](), list[Received]()
     marks = Watermarks(journal.head)
-    async with broker_with() as broker:
+    async with nullcontext(broker) if broker else broker_with() as broker:
         platform = Confirming(lambda topic, body: broker.publish(topic, body, retain=True))
         broker.listen(DIALECT.topic("#"), platform.hear)
         topics = [DIALECT.topic("receipt", "+/+"), DIALECT.topic("replay")]
@@ -176,6 +178,24 @@ async def test_mqtt_3_needs_no_consent_where_the_platform_settles() -> None:
         await until(lambda: at.settled() == 20)
 
 
+@pytest.mark.parametrize("version", [5, 4])
+async def test_broker_that_denies_the_receipts_gets_everything_and_status_says_so(
+    version: int,
+) -> None:
+    async with broker_with() as broker:
+        broker.faults.deny[DIALECT.topic("receipt", "+/+")] = 0x87 if version == 5 else 0x80
+        async with stage(broker=broker, version=version) as at:
+            await at.acknowledged()
+            await until(lambda: "receipt_denied" in at.delivery.reasons())
+            assert len(at.platform.records[STREAM]) == 20
+            assert (at.settled(), broker.connections) == (0, 1)
+
+            broker.faults.deny.clear()
+            broker.cut()
+            await at.pass_until(lambda: at.settled() == 20)
+            assert "receipt_denied" not in at.delivery.reasons()
+
+
 async def test_forged_receipt_settles_nothing_that_the_broker_has_not_got() -> None:
     async with stage() as at:
         at.broker.faults.refuse[DIALECT.topic("data", "+")] = 0x97
@@ -223,6 +243,50 @@ async def test_what_the_broker_lost_is_published_again_when_receipts_stall() -> 
         assert sorted(lost[STREAM]) == list(range(1, 7 * STRETCH + 1))
 
 
+async def test_record_refused_in_a_stretch_gives_way_to_its_gap_and_the_rest_goes_on() -> None:
+    async with stage(0) as at:
+        for number in range(20):
+            at.journal.poll(value=1000 + number)
+        at.platform.is_silent = True
+        at.delivery.committed(Lane.DATA)
+        await until(lambda: at.delivery.online)
+        await until(lambda: len(at.platform.records.get(STREAM, ())) == 20)
+        await at.acknowledged()
+        at.platform.records.clear()
+        at.broker.faults.spoil[b":1007"] = 0x99
+        at.platform.is_silent = False
+        await at.pass_until(lambda: at.settled() == 20)
+        (replaced,) = [r for r in at.platform.records[STREAM].values() if "gap" in r]
+        assert replaced["gap"]["cause"] == "quarantined"
+        assert replaced["gap"]["seqs"] == [8, 8]
+        await until(lambda: len(at.journal.refused) == 1)
+
+
+async def test_topic_denied_in_a_stretch_keeps_no_other_stream_from_coming_again() -> None:
+    async with stage(10, devices=2) as at:
+        at.platform.is_silent = True
+        await at.acknowledged()
+        at.platform.records.clear()
+        at.broker.faults.refuse[DIALECT.topic("data", "tk101")] = 0x87
+        at.platform.is_silent = False
+        other = ("data", "tk102", RUN)
+        await at.pass_until(lambda: len(at.platform.records.get(other, ())) == 10)
+        assert at.platform.records.get(STREAM) is None
+        assert at.journal.refused == []
+
+
+async def test_refusal_that_one_request_waits_out_keeps_no_lane_from_its_look() -> None:
+    async with stage() as at:
+        await until(lambda: at.settled() == 20)
+        at.broker.faults.refuse[DIALECT.topic("data", "+")] = 0x97
+        before = at.broker.messages
+        at.ask(1, 20)
+        await at.pass_until(lambda: at.broker.messages > before, 0.5)
+        looked_s = at.clock.s
+        await at.pass_until(lambda: at.again._stalls[Lane.META].since_s > looked_s + 5, 0.1)
+        assert at.of("replay") == []
+
+
 async def test_gap_owed_to_a_denied_topic_is_owed_until_the_platform_has_it() -> None:
     async with stage(10, devices=2) as at:
         at.broker.faults.refuse[DIALECT.topic("data", "tk101")] = 0x87
@@ -248,7 +312,7 @@ async def test_silent_platform_is_said_in_the_status_and_costs_little() -> None:
         at.platform.is_silent = True
         await at.acknowledged()
         await at.pass_until(lambda: at.again._stalls[Lane.DATA].again_to > 0)
-        assert at.delivery.reasons() == ["data.receipts_stalled"]
+        assert at.delivery.reasons() == ["data.no_receipts"]
         began_s, before = at.clock.s, len(at.platform.replays)
         await at.pass_until(lambda: at.clock.s > began_s + 2 * LONGEST_S)
         messages = (len(at.platform.replays) - before) / before

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from jsonschema_rs import ValidationError, meta
 
-from gateway.dialects import wire
+from gateway.dialects import terms, wire
 from gateway.model import Cause, Quality
 from tests.delivery.schema import checked
 from tests.wire_form import SCHEMA_FILE, validator
@@ -91,6 +91,42 @@ def test_anything_outside_the_table_is_refused_by_schema_and_by_parse(
         wire.parse(TOPIC, payload)
 
 
+def with_event(event: dict[str, Any]) -> bytes:
+    """A message whose one record is ``event``."""
+    record = EXAMPLE["records"][0] | {"event": event}
+    del record["values"]
+    return json.dumps(EXAMPLE | {"last": 1042, "records": [record]}).encode()
+
+
+DEGRADED = {"kind": "storage_degraded", "error": "disk full", "volatile": True}
+
+
+def test_event_says_what_its_kind_says() -> None:
+    checked(TOPIC, with_event(DEGRADED))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"kind": "started"},
+        {"kind": ["stop"]},
+        {"kind": "stop", "why": "told to"},
+        {"kind": "storage_degraded", "volatile": True},
+        DEGRADED | {"volatile": False},
+        DEGRADED | {"since": 1},
+        {"kind": "replay_refused", "topic": "r/gw/replay", "reason": "tired", "count": 1},
+        {"kind": "refusal", "reasons": []},
+    ],
+)
+def test_event_of_another_kind_or_with_other_fields_is_refused(event: dict[str, Any]) -> None:
+    payload = with_event(event)
+    with pytest.raises(ValidationError):
+        validator("LaneMessage").validate(json.loads(payload))
+    with pytest.raises(ValueError, match=TOPIC):
+        wire.parse(TOPIC, payload)
+
+
 def test_message_whose_prev_is_not_before_its_first_is_refused() -> None:
     with pytest.raises(ValueError, match="prev"):
         wire.parse(TOPIC, changed("prev", 1040))
@@ -98,7 +134,7 @@ def test_message_whose_prev_is_not_before_its_first_is_refused() -> None:
 
 def test_every_quality_word_but_good_is_in_the_table() -> None:
     words = [quality.word for quality in Quality if quality is not Quality.GOOD]
-    assert list(get_args(wire.NotGood)) == words
+    assert list(get_args(terms.NotGood)) == words
 
 
 def test_every_cause_is_in_the_schema() -> None:

@@ -161,10 +161,13 @@ def _alarm(
 def _event(
     feed: Feed, stamp: Stamp, encoder: Encoder, layouts: list[Layout], blocks: list[Block[None]]
 ) -> None:
-    event = Event("started", {"text": feed.text(), "number": feed.signed(), "x": feed.double()})
+    counts = {"records": feed.number(7), "missing": feed.number(7)}
+    asked = {"id": "r-1", "lane": "data", "device": "d", "from": 1, "to": 9}
+    fields = asked | counts | {"incarnation": "0" * 32, "first": None, "last": None}
+    event = Event("replay", fields | {"refused": feed.text()})
     said = as_the_platform_reads(encoder.event(event, stamp), layouts).event
     assert isinstance(said, dict)
-    assert (said["text"], said["number"]) == (event.fields["text"], event.fields["number"])
+    assert said == {"kind": "replay", **event.fields}
 
 
 def seeds() -> list[bytes]:

@@ -18,6 +18,7 @@ from gateway import link
 from gateway.agent import Agent
 from gateway.clock import Clock
 from gateway.dialects import wire
+from gateway.dialects.terms import Value
 from gateway.loader import from_text
 from gateway.simulation.broker import Broker
 from tests.conftest import require_program
@@ -112,7 +113,7 @@ class Platform:
             elif record.values is not UNSET:
                 self._values(record.values)
 
-    def _values(self, values: dict[str, wire.Value]) -> None:
+    def _values(self, values: dict[str, Value]) -> None:
         for name, value in values.items():
             if isinstance(value, float):
                 self.values.setdefault(name, set()).add(value)
@@ -291,5 +292,5 @@ async def test_polling_reads_every_tag_within_the_limits_of_the_server(tmp_path:
     await peer.start(OTHER, PLANT)
     async with gateway(peer, tmp_path, "opcua: {mode: poll}") as platform:
         await caught_up(peer, platform)
-        assert_no_wrong_tag(platform)
-    assert len(platform.values) == TAGS
+        await until(lambda: len(platform.values) == TAGS)
+    assert_no_wrong_tag(platform)

@@ -55,6 +55,13 @@ MUTATIONS = [
         _TEST + "test_records_already_handed_out_are_not_in_the_gap_that_follows_them",
     ),
     Mutation(
+        "a count that may be too high is told as exact",
+        "gateway/journal/reader.py",
+        "            is_exact,\n",
+        "            True,\n",
+        _TEST + "test_gap_behind_more_records_than_are_noted_says_its_count_is_a_bound",
+    ),
+    Mutation(
         "each eviction takes a file for its gap",
         "gateway/journal/log.py",
         "        if tomb and not fits(rows, pool.segment_bytes):\n",

@@ -128,7 +128,7 @@ def test_records_already_handed_out_are_not_in_the_gap_that_follows_them(
     put(journal, count=60)
     (gap,) = journal.read(Lane.DATA, early[-1].position, max_bytes=1 << 20, max_records=1)
     assert isinstance(gap, Damage)
-    assert gap.first_seq == 8
+    assert (gap.first_seq, gap.is_exact) == (8, True)
     assert gap.readings == 3 * (gap.last_seq - 7)
     put(journal, count=30)
     journal.settle(Lane.DATA, early[-1].position)
@@ -136,6 +136,22 @@ def test_records_already_handed_out_are_not_in_the_gap_that_follows_them(
     assert isinstance(again, Damage)
     assert again.first_seq == gap.last_seq + 1
     assert again.readings == 3 * (again.last_seq - gap.last_seq)
+    close(journal)
+
+
+def test_gap_behind_more_records_than_are_noted_says_its_count_is_a_bound(
+    disk: FakeDisk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.journal.settling.MOST_NOTES", 3)
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=26)
+    early = journal.read(Lane.DATA, 0, max_bytes=1 << 20, max_records=7)
+    put(journal, count=60)
+    (gap,) = journal.read(Lane.DATA, early[-1].position, max_bytes=1 << 20, max_records=1)
+    assert isinstance(gap, Damage)
+    assert (gap.first_seq, gap.is_exact) == (8, False)
+    assert gap.readings is not None
+    assert gap.readings > 3 * (gap.last_seq - 7)
     close(journal)
 
 

@@ -62,8 +62,8 @@ MUTATIONS = [
     Mutation(
         "a changed device leaves a hole",
         "gateway/coverage.py",
-        "            if self._changed:\n",
-        "            if False:\n",
+        "        elif self._changed:\n",
+        "        elif False:\n",
         _APPLY + "test_a_changed_device_goes_on_in_its_stream_and_the_change_is_a_gap",
     ),
     Mutation(
@@ -75,7 +75,7 @@ MUTATIONS = [
     ),
     Mutation(
         "records after a reload keep the layout before it",
-        "gateway/agent.py",
+        "gateway/line.py",
         "        self._journal.use_schema(schema, site.fingerprint)\n",
         "",
         _APPLY + "test_a_neighbour_goes_and_another_comes_and_a_device_misses_nothing",

@@ -96,6 +96,7 @@ def seconds(record: wire.Record) -> float:
 async def test_a_neighbour_goes_and_another_comes_and_a_device_misses_nothing(
     stage: Stage,
 ) -> None:
+    stage = stage._replace(head=stage.head.replace("100ms", "500ms"))
     stage.write(PUMP, FAN)
     async with running(stage) as agent:
         platform = stage.platform
@@ -111,8 +112,8 @@ async def test_a_neighbour_goes_and_another_comes_and_a_device_misses_nothing(
     assert [record.seq for record in records] == list(range(1, len(records) + 1))
     assert not platform.gaps("pump")
     assert len({m.incarnation for m in platform.lane}) == 1
-    numbers = [round(seconds(r) * 10) for r in records]
-    assert all((b - a) % 600 <= 2 for a, b in itertools.pairwise(numbers))
+    moments = [seconds(record) for record in records]
+    assert all((b - a) % 60 <= 1.5 * 0.5 for a, b in itertools.pairwise(moments))
 
 
 async def test_a_removed_device_ends_with_a_closed_gap_and_its_schema_is_taken_back(
@@ -317,7 +318,7 @@ async def test_under_load_a_reload_costs_the_others_no_poll_and_no_connection(
 
     def line(url: str, *devices: str) -> str:
         return (
-            f"  - {{name: line, driver: modbus, url: '{url}', timeout: 900ms, interval: 500ms,"
+            f"  - {{name: line, driver: modbus, url: '{url}', timeout: 1900ms, interval: 1s,"
             f" devices: [{', '.join(devices)}]}}\n"
         )
 
@@ -329,11 +330,11 @@ async def test_under_load_a_reload_costs_the_others_no_poll_and_no_connection(
     stage.write(line=line(simulation.url, *keep, old))
     platform = stage.platform
     async with running(stage) as agent:
-        await platform.until(lambda: len(platform.records("plc4")) > 40)
+        await platform.until(lambda: len(platform.records("plc4")) > 30)
         stage.write(line=line(simulation.url, *keep, renamed, station("new", 6, 100)))
         event = await stage.applied(agent)
         seen = len(platform.records("plc4"))
-        await platform.until(lambda: len(platform.records("plc4")) > seen + 40)
+        await platform.until(lambda: len(platform.records("plc4")) > seen + 30)
     await simulation.stop()
     assert (event["added"], event["removed"]) == (["new", "renamed"], ["old"])
     for unit in (1, 2, 3, 4):

@@ -17,7 +17,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a failed disk counts as a disk that has it",
-        "gateway/link.py",
+        "gateway/hearing.py",
         "                await self._clock.sleep_until("
         "self._clock.monotonic() + DISK_PAUSE_S)\n",
         "                return\n",
@@ -85,10 +85,10 @@ MUTATIONS = [
     ),
     Mutation(
         "a lost subscription leaves no gap",
-        "gateway/link.py",
+        "gateway/hearing.py",
         "            self._sink.device_missing(name, cause, Quality.BAD_NO_COMMUNICATION)\n\n"
-        "    async def _listen",
-        "            pass\n\n    async def _listen",
+        "    def _hear",
+        "            pass\n\n    def _hear",
         "tests/test_link.py::"
         "test_a_lost_subscription_is_an_outage_at_once_and_is_made_anew_at_once",
     ),
@@ -102,9 +102,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a cut is an outage although the session stands",
-        "gateway/link.py",
-        "        if self._is_cut and not driver.resumed:\n",
-        "        if self._is_cut:\n",
+        "gateway/hearing.py",
+        "        if self.is_cut and not driver.resumed:\n",
+        "        if self.is_cut:\n",
         "tests/test_link.py::test_a_cut_after_which_the_subscription_is_found_again_is_no_outage",
     ),
     Mutation(

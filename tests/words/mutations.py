@@ -67,7 +67,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a journal that is open to others is told as any failure of the disk",
-        "gateway/journal/journal.py",
+        "gateway/journal/ground.py",
         '_CLAIM_REFUSED.get(error.errno or 0, "journal_disk")',
         '"journal_disk"',
         _TOLD + "test_a_journal_that_others_may_read",

@@ -18,6 +18,7 @@ import pytest
 from gateway import errors, messages
 from gateway.cli.listening import why
 from gateway.errors import GatewayError, Mistake
+from gateway.health import reason_told
 from gateway.messages import CATALOGUE, language, text, told
 from gateway.publisher import Lost
 
@@ -285,3 +286,10 @@ def test_what_the_broker_said_is_told_by_its_number(lost: Lost, code: str) -> No
 
 def test_a_reason_of_the_broker_without_words_is_told_by_its_number() -> None:
     assert "0xa2" in why(Lost(0xA2, "Wildcard subscriptions not supported"), "zh")
+
+
+def test_reason_of_the_status_that_is_a_riddle_is_told_to_people_in_a_sentence() -> None:
+    told_so = reason_told("alarm.no_receipts", "en")
+    assert told_so == "alarm: the platform sends no receipts, so nothing of it is settled"
+    assert "回执" in reason_told("receipt_denied", "zh")
+    assert reason_told("storage_failed", "zh") == "storage_failed"
