@@ -26,7 +26,7 @@ from tests.contract.test_driver_contract import closed_port
 from tests.delivery.schema import parsed
 from tests.faults.relay import Relay
 from tests.interop.netcut import cut, require_nft
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.peer
 
