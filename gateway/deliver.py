@@ -328,6 +328,10 @@ class Delivery:
         self.window.sent(token, name, len(payload), self._clock.monotonic())
         return True
 
+    def soon(self) -> None:
+        """What the next connection brings is worth more than a pause."""
+        self._publisher.soon()
+
     def reconnect(self) -> None:
         """Give the connection up: it answers nothing any more."""
         self._publisher.reconnect(self._dice())
@@ -445,6 +449,8 @@ class LaneDelivery:
                 case lanes.Reconnect():
                     _log.warning("no acknowledgement", lane=self.lane)
                     self._outlet.reconnect()
+                case lanes.Soon():
+                    self._outlet.soon()
 
     def opened(self, event: Connected) -> None:
         """A connection stands, with these limits."""

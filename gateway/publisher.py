@@ -74,3 +74,6 @@ class Publisher(Protocol):
 
     def reconnect(self, pause_s: float) -> None:
         """Drop the connection and open a new one not before ``pause_s`` from now."""
+
+    def soon(self) -> None:
+        """After the connection that ends, or the next that will, back off as after a first."""
