@@ -15,6 +15,7 @@ from gateway.dialects.json import JsonDialect
 from gateway.feed import LATE_NS
 from gateway.intake import Intake
 from gateway.journal import Journal
+from gateway.latest import Rota
 from gateway.loader import Site
 from gateway.model import Alarm, Lane, Tag
 from gateway.publisher import Publisher
@@ -46,6 +47,7 @@ class Announcer:
         self._clock = clock
         self._started = clock.monotonic()
         self._devices_said: set[str] = set()
+        self._rota = Rota()
         self._said: tuple[str, tuple[str, ...], int] | None = None
 
     def will(self) -> tuple[str, bytes]:
@@ -114,16 +116,21 @@ class Announcer:
         delivery.announce(self._dialect.topic("heads"), payload)
 
     def latest(self, delivery: Delivery, publisher: Publisher) -> None:
-        """While the data lane lags, say the newest values; QoS 0, not a record."""
+        """While the data lane lags, say newest values; QoS 0, not a record."""
         if not delivery.lags:
             return
         now_ns = self._clock.now_ns()
-        for device in self._devices():
+
+        def say(device: str) -> int:
             payload = self._dialect.latest(
                 device=device, time_ns=now_ns, values=self._intake.latest(device)
             )
             topic = self._dialect.topic("latest", device)
             publisher.publish(topic, payload, qos=0, retain=False)
+            return len(payload)
+
+        room = delivery.window.aside_bytes
+        self._rota.turn(self._devices(), self._clock.monotonic(), room, say)
 
     def snapshot(self, delivery: Delivery) -> None:
         """Repeat the record of every active alarm, marked, ahead of the alarm lane.

@@ -273,10 +273,10 @@ class Delivery:
                 del self._retained[mail.topic]  # An empty message takes a retained one back.
 
     def _flush(self) -> None:
-        """Send repeats, then retained topics that have something new, while there are slots.
+        """Send repeats, then retained topics that have something new, while there is room.
 
         Called at every event, before the lanes act on it: a slot that becomes free is the
-        repeats' first.
+        repeats' first. An alarm does not wait behind all schemas of a large site.
         """
         while self._repeats and self.window.slots(Lane.ALARM, alarm_waits=True) > 0:
             topic, payload = self._repeats[0]
@@ -285,13 +285,18 @@ class Delivery:
             elif not self.send(None, topic, payload, key=_REPEAT):
                 return
             self._repeats.popleft()
-        while self._unsent and self.window.slots(Lane.META, alarm_waits=self.alarm_waits) > 0:
+        while self._unsent and self.has_room(Lane.META):
             topic, payload = next(iter(self._unsent.items()))
             if self.is_too_long(topic, payload):
                 self._topics_refused[topic] = lanes.TOO_LARGE
             elif not self.send(None, topic, payload, retain=True):
                 return
             del self._unsent[topic]
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether ``lane`` may send one message more."""
+        slots = self.window.slots(lane, alarm_waits=self.alarm_waits)
+        return slots > 0 and self.window.room(lane) > 0
 
     def allows_backlog(self, now_s: float) -> bool:
         """Whether a backlog may go on now."""
@@ -415,8 +420,7 @@ class LaneDelivery:
         outlet, window = self._outlet, self._outlet.window
         while (
             outlet.online
-            and window.slots(self.lane, alarm_waits=outlet.alarm_waits) > 0
-            and window.room(self.lane) > 0
+            and outlet.has_room(self.lane)
             and (message := self.volatile.next(window.message_bytes)) is not None
         ):
             topic = self._dialect.topic(self.lane, message.device)

@@ -29,7 +29,6 @@ log = structlog.get_logger()
 
 TICK_S = 1.0
 HEADS_EVERY = 10
-LATEST_EVERY = 5
 LOOP_LAG_S = 5.0
 WRITER_STALL_S = 120.0
 LINK_TURNS = 3
@@ -138,7 +137,7 @@ class Health:
         self._announcer.status(self._delivery, state, reasons)
         self._log_changes(reasons)
         self._record_refusals(reasons)
-        if self._delivery.online and self._ticks % LATEST_EVERY == 0:
+        if self._delivery.online:
             self._announcer.latest(self._delivery, self._publisher)
         self._tell_systemd()
 

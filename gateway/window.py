@@ -14,9 +14,10 @@ from gateway.dialects.wire import MAX_BYTES
 from gateway.model import Lane
 
 IN_FLIGHT_S: Final = 0.25
+ASIDE_S: Final = 0.1
 SLOW_MESSAGE_BYTES: Final = 16 * 1024
-_FIRST_ROOM_BYTES: Final = 64 * 1024
-"""In flight before anything was measured."""
+_FIRST_ROOM_BYTES: Final = 2 * SLOW_MESSAGE_BYTES
+"""In flight before anything was measured: 260 ms at 1 Mbit/s."""
 _SAMPLES: Final = 64
 QUOTA_EXCEEDED: Final = 0x93
 """DISCONNECT: receive maximum exceeded (MQTT 5, 3.14.2.1)."""
@@ -79,6 +80,11 @@ class Window:
         return 1 << 62 if lane is Lane.ALARM else max(0, self._limit() - self._bytes)
 
     @property
+    def aside_bytes(self) -> int:
+        """What may go at once and is not acknowledged: what the link carries in 100 ms."""
+        return int(self._limit() * ASIDE_S / IN_FLIGHT_S)
+
+    @property
     def message_bytes(self) -> int:
         """Longest payload to build: short while the link is slow or not known."""
         return MAX_BYTES if self._limit() >= 4 * MAX_BYTES else SLOW_MESSAGE_BYTES
@@ -101,6 +107,8 @@ class Window:
     def _limit(self) -> int:
         if not self._rates:
             return _FIRST_ROOM_BYTES
-        # The best of the last samples: a message sent alone says little of what the
-        # link can carry, so a mean would shrink the window for ever.
-        return max(SLOW_MESSAGE_BYTES, int(max(self._rates) * IN_FLIGHT_S))
+        # A message sent alone says little of what the link can carry: a mean would shrink
+        # the window for ever. Answers that come in bunches say too much: the best of them
+        # would put half a second of data before an alarm.
+        upper = sorted(self._rates)[len(self._rates) * 3 // 4]
+        return max(SLOW_MESSAGE_BYTES, int(upper * IN_FLIGHT_S))

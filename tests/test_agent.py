@@ -158,7 +158,7 @@ async def test_a_device_without_tags_is_no_trouble_to_those_that_lag(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.feed.LATE_NS", -1)
-    monkeypatch.setattr("gateway.health.LATEST_EVERY", 1)
+    monkeypatch.setattr("gateway.latest.LATEST_S", 1.0)
     idle = "      - {{name: idle, tags: []}}\nmqtt:"
     monkeypatch.setattr("tests.test_agent.SITE", SITE.replace("mqtt:", idle, 1))
     broker.faults.delay_s = 0.7

@@ -71,8 +71,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.continuity": {"dialects", "model"},
     # the whole, and those who look at it
     "gateway.announce": WORDS
-    | {"alarms", "annunciator", "deliver", "dialects", "feed", "intake", "journal", "loader"}
-    | {"publisher", "record"},
+    | {"alarms", "annunciator", "deliver", "dialects", "feed", "intake", "journal", "latest"}
+    | {"loader", "publisher", "record"},
+    "gateway.latest": set(),
     "gateway.health": WORDS
     | {"announce", "deliver", "intake", "journal", "link", "messages", "publisher", "systemd"},
     "gateway.systemd": set(),

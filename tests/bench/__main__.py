@@ -5,8 +5,11 @@
     line      end to end, 100,000 tags
     memory    1,000 and 10,000 tags
     opcua     5,000 OPC UA changes a second, end to end
+    accepted  as many readings a second as one agent takes (not with --quick)
     latency   D of 20 ms, and a plant that takes 10 ms for each answer
     catch-up  after a broker that stood still (not with --quick unless asked for)
+    backlog   a start behind ten million readings, over a link of 1 Mbit/s
+    full      the same with 1 GiB of journal, full (not with --quick)
 
 Use a machine that does nothing else; two cores are enough.
 """
@@ -23,14 +26,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import catch_up, disk, line, stages, table
+from tests.bench import backlog, catch_up, disk, line, stages, table
+from tests.bench.backlog import Life
 from tests.bench.catch_up import CatchUp
+from tests.bench.disk import Commits
 from tests.bench.line import Figures
 from tests.bench.site import PER_BLOCK, WIDTH, Site
 from tests.loopback import mosquitto
 
-SECTIONS = ("stages", "disk", "line", "memory", "opcua", "latency", "catch-up")
+SECTIONS = (
+    *("stages", "disk", "line", "memory", "opcua", "latency"),
+    *("accepted", "catch-up", "backlog", "full"),
+)
+_SLOW = ("accepted", "catch-up", "full")
+"""Not with ``--quick`` unless asked for."""
 TYPES = tuple(WIDTH)
+_MANY = Site(tags=400_000, journal="512MiB")
+"""More than one agent can poll on a core."""
+_GIB_READINGS = 330_000_000
+"""What 1 GiB of journal holds, and somewhat more, so that it is full."""
 _SLOW_CONNECTIONS = 2
 """A unit has 80 blocks a second: with answers of 10 ms one socket would be full."""
 
@@ -55,6 +69,13 @@ class Plan:
     @property
     def effort(self) -> stages.Effort:
         return stages.Effort(3, 5, 1500, 150) if self.quick else stages.Effort()
+
+    def life(self, section: str) -> backlog.Effort:
+        """A start with a backlog."""
+        if section == "full":
+            return backlog.Effort(_GIB_READINGS, "1GiB", slow_s=30.0, fast_s=20.0)
+        slow_s, fast_s = (20.0, 8.0) if self.quick else (120.0, 180.0)
+        return backlog.Effort(10_000_000, "128MiB", slow_s, fast_s)
 
     @property
     def loops(self) -> list[str]:
@@ -95,20 +116,23 @@ def main() -> None:
     parser.add_argument("--only", choices=SECTIONS, action="append")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    plan, wanted = Plan(options.quick), options.only or SECTIONS
+    plan = Plan(options.quick)
+    usual = [name for name in SECTIONS if not (options.quick and name in _SLOW)]
+    wanted = options.only or usual
     found: dict[str, Any] = {"machine": machine()}
     table.say(f"{found['machine']}\n")
     if "stages" in wanted:
         found["stages"] = _stages(plan)
-    if "disk" in wanted:
-        found["disk"] = _disk(plan)
+    commits = _disk(plan, found) if "disk" in wanted else []
     runs = _runs(plan, [name for name in SECTIONS if name in wanted])
     found["runs"] = [run.as_dict() for run in runs]
-    catch_ups: list[CatchUp] = []
-    if "catch-up" in (options.only or wanted[: len(wanted) - plan.quick]):
-        catch_ups = _catch_up(plan)
-        found["catch-up"] = [asdict(each) for each in catch_ups]
-    table.marks(runs, catch_ups)
+    if "accepted" in wanted:
+        found["accepted"] = _accepted(plan).as_dict()
+    catch_ups = _catch_up(plan) if "catch-up" in wanted else []
+    found["catch-up"] = [asdict(each) for each in catch_ups]
+    lives = [_life(plan, name) for name in ("backlog", "full") if name in wanted]
+    found["lives"] = [asdict(life) for life in lives]
+    table.marks(runs, catch_ups, commits, lives)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -135,12 +159,23 @@ def _stages(plan: Plan) -> dict[str, dict[str, float]]:
     return found
 
 
-def _disk(plan: Plan) -> list[dict[str, Any]]:
+def _disk(plan: Plan, found: dict[str, Any]) -> list[Commits]:
     seconds = 2.0 if plan.quick else 5.0
     paces = [(250, 800), (250, 8), (20, 800), (250, None)]
-    found = [asyncio.run(disk.measure(ms, seconds, pace)) for ms, pace in paces]
-    table.disk(found)
-    return [asdict(writes) for writes in found]
+    writes = [asyncio.run(disk.measure(ms, seconds, pace)) for ms, pace in paces]
+    table.disk(writes)
+    sizes = [(24, 976), (68, disk.RECORD_BYTES), (1, 976)]
+    commits = [disk.measure_commits(*size, seconds) for size in sizes]
+    table.commits(commits)
+    found["disk"] = [asdict(each) for each in writes]
+    found["commits"] = [asdict(each) for each in commits]
+    return commits
+
+
+def _life(plan: Plan, section: str) -> Life:
+    life = backlog.measure(plan.life(section), plan.loops[-1])
+    table.backlog(life)
+    return life
 
 
 def _runs(plan: Plan, sections: list[str]) -> list[Figures]:
@@ -153,6 +188,13 @@ def _runs(plan: Plan, sections: list[str]) -> list[Figures]:
         table.run(figures)
         found.append(figures)
     return found
+
+
+def _accepted(plan: Plan) -> Figures:
+    best = plan.loops[-1]
+    figures = line.measure(_MANY, best, warm_s=plan.warm_s, window_s=plan.window_s)
+    table.accepted(figures)
+    return figures
 
 
 def _catch_up(plan: Plan) -> list[CatchUp]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,13 +36,22 @@ class BenchError(Exception):
 class Child:
     """One process in a group of its own. If it talks, each line asked gets one line of JSON."""
 
-    def __init__(self, argv: Sequence[str], errors: Path, *, talks: bool = True) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        errors: Path,
+        *,
+        talks: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """env: added to the environment."""
         pipe = subprocess.PIPE if talks else subprocess.DEVNULL
         self._errors = errors
         with errors.open("wb") as sink:
             self._process = subprocess.Popen(
-                argv, stdin=pipe, stdout=pipe, stderr=sink, cwd=ROOT, start_new_session=True
-            )
+                argv, stdin=pipe, stdout=pipe, stderr=sink, cwd=ROOT, start_new_session=True,
+                env={**os.environ, **(env or {})},
+            )  # fmt: skip
 
     @property
     def pid(self) -> int:
@@ -117,9 +126,15 @@ def module(name: object, *options: object) -> list[str]:
 
 
 @contextmanager
-def running(argv: Sequence[str], errors: Path, *, talks: bool = True) -> Iterator[Child]:
+def running(
+    argv: Sequence[str],
+    errors: Path,
+    *,
+    talks: bool = True,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Child]:
     """A process for the length of a ``with``."""
-    child = Child(argv, errors, talks=talks)
+    child = Child(argv, errors, talks=talks, env=env)
     try:
         yield child
     finally:

@@ -17,7 +17,7 @@ PER_BLOCK = {"int16": 125, "float32": 62}
 
 @dataclass(frozen=True)
 class Site:
-    """So many tags at 1 s, 10,000 registers to a unit id, one link to each unit."""
+    """So many tags at 1 s, one link to each unit id."""
 
     tags: int = 100_000
     type: str = "int16"
@@ -30,6 +30,12 @@ class Site:
     connections: int = 1
     """Sockets per link."""
     journal: str = "48MiB"
+    registers: int = REGISTERS
+    """To a unit id."""
+    high: int | None = None
+    """Limit of the first tag of each unit; None: no tag has one."""
+    catch_up: int = 1_000_000
+    """Rate of a backlog, as a multiple of the live rate."""
     protocol: str = "modbus"
     """``opcua``: one server, whose values all change once a second, by subscription."""
 
@@ -57,7 +63,7 @@ class Site:
 
     @property
     def _per_unit(self) -> int:
-        return REGISTERS // WIDTH[self.type]
+        return self.registers // WIDTH[self.type]
 
     def yaml(self, *, plant_port: int, broker_port: int, journal: Path) -> str:
         """The configuration of the agent."""
@@ -72,7 +78,7 @@ class Site:
             f"defaults:\n  interval: 1s\n{deadband}"
             f"links:\n{links}"
             f"mqtt: {{urls: ['mqtt://127.0.0.1:{broker_port}'], root: bench, "
-            "catch_up: 1000000}\n"
+            f"catch_up: {self.catch_up}}}\n"
             # Small, so that the pool is written before the measurement begins.
             f"journal: {{path: {journal}, size: {self.journal}, commit: {self.commit_ms}ms}}\n"
         )
@@ -81,12 +87,21 @@ class Site:
         count = min(self._per_unit, self.tags)
         width = WIDTH[self.type]
         last = (count - 1) * width
+        limited = self.high is not None
         return (
             f"  - name: line{unit}\n    driver: modbus\n    url: tcp://127.0.0.1:{port}\n"
             f"    connections: {self.connections}\n"
             f"    devices:\n      - name: d{unit}\n        unit: {unit}\n        tags:\n"
-            f'          - {{name: "n{{00001..{count:05}}}.pv", '
-            f'address: "holding/{{0..{last}..{width}}}", type: {self.type}}}\n'
+            + self._limited()
+            * limited
+            + f'          - {{name: "n{{{1 + limited:05}..{count:05}}}.pv", '
+            f'address: "holding/{{{limited * width}..{last}..{width}}}", type: {self.type}}}\n'
+        )
+
+    def _limited(self) -> str:
+        return (
+            f"          - {{name: n00001.pv, address: holding/0, type: {self.type}, "
+            f"alarms: {{high: {self.high}}}}}\n"
         )
 
     def _session(self, port: int) -> str:

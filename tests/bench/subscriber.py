@@ -21,6 +21,7 @@ _REPLY = re.compile(rb'"mono":\[\d+,(\d+)\]')
 _READING = b'"n'
 """How the names of the bench's tags begin, and nothing else in a message of readings."""
 _CHUNK = 1 << 18
+SO_FAR = "so far"
 
 
 class Tally:
@@ -29,16 +30,21 @@ class Tally:
     def __init__(self) -> None:
         self.messages = self.bytes = self.readings = self.overruns = 0
         self.ages_ns: list[int] = []
+        self.alarm_ages_ns: list[int] = []
+        self.latest = 0
 
     def add(self, payload: bytes, now_ns: int) -> None:
         self.messages += 1
         self.bytes += len(payload)
         self.readings += payload.count(_READING)
         self.overruns += payload.count(b'"poll_overrun"')
-        self.ages_ns += [now_ns - int(reply) for reply in _REPLY.findall(payload)]
+        self.ages_ns += _ages(payload, now_ns)
+
+    def add_alarms(self, payload: bytes, now_ns: int) -> None:
+        self.alarm_ages_ns += _ages(payload, now_ns)
 
     def text(self) -> str:
-        ages = sorted(self.ages_ns)
+        ages, alarm_ages = sorted(self.ages_ns), sorted(self.alarm_ages_ns)
         told = {
             "messages": self.messages,
             "bytes": self.bytes,
@@ -48,8 +54,17 @@ class Tally:
             "p50_ms": _at(ages, 0.5),
             "p99_ms": _at(ages, 0.99),
             "max_ms": _at(ages, 1.0),
+            "alarms": len(alarm_ages),
+            "alarm_p50_ms": _at(alarm_ages, 0.5),
+            "alarm_p99_ms": _at(alarm_ages, 0.99),
+            "alarm_max_ms": _at(alarm_ages, 1.0),
+            "latest": self.latest,
         }
         return json.dumps(told)
+
+
+def _ages(payload: bytes, now_ns: int) -> list[int]:
+    return [now_ns - int(reply) for reply in _REPLY.findall(payload)]
 
 
 def _at(ages: list[int], share: float) -> float | None:
@@ -72,7 +87,7 @@ def _packet(kind: int, body: bytes) -> bytes:
 
 
 def take(buffer: bytearray, tally: Tally, now_ns: int) -> None:
-    """Count the whole messages on lane ``data`` at the front of ``buffer``, and remove all."""
+    """Count the whole messages at the front of ``buffer``, by lane, and remove all."""
     at = 0
     while True:
         start, length, shift = at + 1, 0, 0
@@ -89,14 +104,21 @@ def take(buffer: bytearray, tally: Tally, now_ns: int) -> None:
             break
         if buffer[at] >> 4 == 3:
             (size,) = struct.unpack_from(">H", buffer, start)
-            if b"/data/" in buffer[start : start + 2 + size]:
-                tally.add(bytes(buffer[start + 2 + size : end]), now_ns)
+            topic, payload = buffer[start : start + 2 + size], buffer[start + 2 + size : end]
+            if b"/data/" in topic:
+                tally.add(bytes(payload), now_ns)
+            elif b"/alarm/" in topic:
+                tally.add_alarms(bytes(payload), now_ns)
+            tally.latest += b"/latest/" in topic
         at = end
     del buffer[:at]
 
 
 def main() -> None:
-    """Count until stdin closes; each line read is answered with the tally so far."""
+    """Count until stdin closes; each line read is answered with the tally.
+
+    It begins anew after that, unless the line said `SO_FAR`.
+    """
     sock, buffer, tally = connect(int(sys.argv[1])), bytearray(), Tally()
     print(json.dumps({"ready": True}), flush=True)
     while True:
@@ -109,10 +131,12 @@ def main() -> None:
             buffer += data
             take(buffer, tally, now_ns)
         if sys.stdin in readable:
-            if not sys.stdin.readline():
+            word = sys.stdin.readline()
+            if not word:
                 return
             print(tally.text(), flush=True)
-            tally = Tally()
+            if word.strip() != SO_FAR:
+                tally = Tally()
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf
+from typing import NamedTuple
 
+from tests.bench.backlog import Life, Watched
 from tests.bench.catch_up import CatchUp
-from tests.bench.disk import READINGS, Writes
+from tests.bench.disk import HEAD_BYTES, READINGS, Commits, Writes
 from tests.bench.line import Figures
 from tests.bench.site import Site
 
@@ -18,6 +21,17 @@ OPCUA_CORE = 0.10
 RESIDENT_MB = {1_000: 60.0, 100_000: 200.0}
 MARGIN_MS = 50.0
 """Latency p99 beyond D."""
+AMPLIFICATION = 1.1
+"""Bytes the device is sent, over those of commits of 24 KiB."""
+FLUSHES = 1.05
+"""Per commit; beside them one a second for the cursor, and those of a new segment."""
+ALARM_MS = 500.0
+"""p99 over the slow link, behind a backlog."""
+LEAST_TIMES_LIVE = 10.0
+READY_S = 10.0
+GROWN_MB = 8.0
+"""What the later half of a life may need more than the earlier one."""
+_PAGES = 24 * 1024
 _RUN = (
     "{:8} {:>8} {:>5} {:>6} {:>6} {:8} {:>7} {:>6} {:>10} {:>6} {:>6} {:>7} {:>7} {:>6} {:>6}"
 )
@@ -83,6 +97,67 @@ def disk(found: Sequence[Writes]) -> None:
     say("")
 
 
+def commits(found: Sequence[Commits]) -> None:
+    """A row per size of commit."""
+    say("Journal, one commit after the other: append, commit; x: over the records, the commits")
+    form = "{:>12} {:>12} {:>10} {:>12} {:>10} {:>8} {:>8} {:>8} {:>8} {:>13}"
+    heads = ("commit bytes", "record bytes", "records/s", "MB/s", "commits/s", "flushes")
+    say(form.format(*heads, "pwrite x", "device x", "flushes", "CPU us/record"))
+    for row in found:
+        say(
+            form.format(
+                row.commit_bytes,
+                row.record_bytes,
+                f"{row.records_s:.0f}",
+                f"{row.commit_bytes * row.commits_s / 1e6:.1f}",
+                f"{row.commits_s:.1f}",
+                f"{row.flushes:.2f}",
+                f"{row.pwrite:.2f}",
+                "-" if row.device is None else f"{row.device:.2f}",
+                "-" if row.device_flushes is None else f"{row.device_flushes:.2f}",
+                f"{row.cpu_us:.1f}",
+            )
+        )
+    say("")
+
+
+def backlog(life: Life) -> None:
+    """A paragraph."""
+    filled, resident = life.filled, life.resident_mb
+    rate = filled.readings / filled.seconds
+    say(
+        f"\nBacklog: {filled.readings / 1e6:.0f} million readings in {filled.records} records, "
+        f"{filled.bytes >> 20} MiB of a journal of {life.journal} "
+        f"(written in {filled.seconds:.0f} s: {rate:.0f} readings/s)"
+    )
+    say(
+        f"  READY after {life.ready_s:.1f} s, first poll {life.polled_after_s:.2f} s later; "
+        f"resident {resident[0]:.0f} MB, at the end {resident[-1]:.0f}, "
+        f"at most {max(resident):.0f}"
+    )
+    form = "  {:8} {:>6} {:>9} {:>10} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>8} {:>8}"
+    heads = ("s", "polled/s", "deliv./s", "x live", "kB/s", "alarms", "p50 ms", "p99 ms")
+    say(form.format("link", *heads, "max", "latest", "overruns"))
+    for name, row in (("1 Mbit/s", life.slow), ("open", life.fast)):
+        say(form.format(name, *_watched(row)))
+
+
+def _watched(row: Watched) -> Sequence[str]:
+    return (
+        f"{row.seconds:.0f}",
+        f"{row.polled_s:.0f}",
+        f"{row.delivered_s:.0f}",
+        f"{row.times_live:.1f}",
+        f"{row.bytes_s / 1e3:.0f}",
+        f"{row.alarms}",
+        _ms(row.p50_ms),
+        _ms(row.p99_ms),
+        _ms(row.max_ms),
+        f"{row.latest}",
+        f"{row.overruns}",
+    )
+
+
 def runs_head() -> None:
     """The heads of the columns of `run`."""
     say("End to end at 1 s: the agent's own CPU; ms from the device's reply to a subscriber")
@@ -133,6 +208,15 @@ def run(f: Figures) -> None:
     )
 
 
+def accepted(f: Figures) -> None:
+    """A line."""
+    say(
+        f"\nAccepted: {f.readings_s:.0f} readings/s of {f.site.tags} that were due, "
+        f"{f.core:.0%} of a core ({f.readings_s / f.core:.0f}/s on a whole one), "
+        f"{f.overruns} overrun gaps, {f.resident_mb:.0f} MB"
+    )
+
+
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
@@ -163,29 +247,74 @@ def catch_up(found: CatchUp) -> None:
     )
 
 
-def marks(runs: Sequence[Figures], catch_ups: Sequence[CatchUp]) -> None:
+class Verdict(NamedTuple):
+    """A figure and its mark."""
+
+    text: str
+    value: float
+    limit: float
+    is_least: bool = False
+    """The figure is to reach its mark, not to keep below it."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the figure is what the mark wants."""
+        return self.value >= self.limit if self.is_least else self.value <= self.limit
+
+
+def marks(
+    runs: Sequence[Figures],
+    catch_ups: Sequence[CatchUp],
+    commits: Sequence[Commits] = (),
+    lives: Sequence[Life] = (),
+) -> None:
     """Each mark that was measured, and whether it is met."""
     judged = [verdict for f in runs for verdict in _verdicts(f)]
     judged += [
-        (f"overruns in catch-up, {each.site.type}", each.overruns, 0.0) for each in catch_ups
+        Verdict(f"overruns in catch-up, {each.site.type}", each.overruns, 0.0)
+        for each in catch_ups
     ]
+    judged += [verdict for row in commits for verdict in _of_commits(row)]
+    judged += [verdict for life in lives for verdict in _of_life(life)]
     if judged:
         say("\nMarks")
-    for text, value, limit in judged:
-        say(f"  {'met ' if value <= limit else 'MISSED'}  {text}: {value:.2f} of {limit:g}")
+    for each in judged:
+        word = "met " if each.is_met else "MISSED"
+        say(f"  {word}  {each.text}: {each.value:.2f} of {each.limit:g}")
 
 
-def _verdicts(f: Figures) -> list[tuple[str, float, float]]:
+def _of_commits(row: Commits) -> Iterator[Verdict]:
+    if row.commit_bytes < 0.95 * _PAGES or row.device is None:
+        return
+    name = f"commits of 24 KiB, records of {row.record_bytes} bytes"
+    yield Verdict(f"flushes per commit, {name}", row.flushes, FLUSHES)
+    if (row.record_bytes + HEAD_BYTES) % 1024 == 0:  # whole pages, or the last is sent twice
+        yield Verdict(f"write amplification, {name}", row.device, AMPLIFICATION)
+
+
+def _of_life(life: Life) -> Iterator[Verdict]:
+    name = f"{life.filled.readings / 1e6:.0f} million readings, {life.filled.bytes >> 20} MiB"
+    yield Verdict(f"s to READY, {name}", life.ready_s, READY_S)
+    yield Verdict(f"s from READY to the first poll, {name}", life.polled_after_s, 1.0)
+    yield Verdict(f"alarm p99 ms, 1 Mbit/s, {name}", life.slow.p99_ms or inf, ALARM_MS)
+    yield Verdict(f"messages on latest, {name}", life.slow.latest, 1, is_least=True)
+    yield Verdict(f"overruns, {name}", life.slow.overruns + life.fast.overruns, 0)
+    least = LEAST_TIMES_LIVE
+    yield Verdict(f"catch-up, x live, {name}", life.fast.times_live, least, is_least=True)
+    yield Verdict(f"MB grown, {name}", life.grown_mb, GROWN_MB)
+
+
+def _verdicts(f: Figures) -> list[Verdict]:
     site = f.site
     name = f"{kind(site)}, {site.tags} tags, D {site.commit_ms} ms, {f.loop}"
-    found = []
+    found = list[Verdict]()
     if site.type == "int16" and site.changing == 1 and site.tags == 100_000:
-        found.append((f"CPU us per reading, {name}", f.cpu_us, CPU_US))
-        found.append((f"share of a core, {name}", f.core, CORE))
+        found.append(Verdict(f"CPU us per reading, {name}", f.cpu_us, CPU_US))
+        found.append(Verdict(f"share of a core, {name}", f.core, CORE))
     if site.protocol == "opcua":
-        found.append((f"share of a core, OPC UA, {name}", f.core, OPCUA_CORE))
+        found.append(Verdict(f"share of a core, OPC UA, {name}", f.core, OPCUA_CORE))
     if site.changing == 1 and site.tags in RESIDENT_MB:
-        found.append((f"MB resident, {name}", f.resident_mb, RESIDENT_MB[site.tags]))
+        found.append(Verdict(f"MB resident, {name}", f.resident_mb, RESIDENT_MB[site.tags]))
     if site.changing == 1 and not site.delay_ms and f.p99_ms is not None:
-        found.append((f"p99 ms, {name}", f.p99_ms, site.commit_ms + MARGIN_MS))
+        found.append(Verdict(f"p99 ms, {name}", f.p99_ms, site.commit_ms + MARGIN_MS))
     return found

@@ -254,6 +254,30 @@ MUTATIONS = [
         "tests/delivery/test_window.py::test_data_never_takes_the_alarms_slots",
     ),
     Mutation(
+        "the best moment of the link is taken for the link",
+        _WINDOW,
+        "upper = sorted(self._rates)[len(self._rates) * 3 // 4]",
+        "upper = max(self._rates)",
+        "tests/delivery/test_window.py::"
+        "test_answers_that_come_in_bunches_do_not_overstate_the_link",
+    ),
+    Mutation(
+        "all schemas go out at once",
+        "gateway/deliver.py",
+        "return slots > 0 and self.window.room(lane) > 0",
+        "return slots > 0",
+        "tests/delivery/test_deliver.py::"
+        "test_schemas_of_a_large_site_leave_the_link_free_for_an_alarm",
+    ),
+    Mutation(
+        "newest values are said however many bytes they take",
+        "gateway/latest.py",
+        "            if room <= 0:\n                break\n",
+        "",
+        "tests/delivery/test_latest.py::"
+        "test_no_more_is_said_at_once_than_there_is_room_for_and_all_have_their_turn",
+    ),
+    Mutation(
         "an alarm waits behind data in a tiny window",
         _WINDOW,
         "return 0 if alarm_waits else free",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from gateway.deliver import Delivery
 from gateway.dialects import Origin
 from gateway.lane import Policy
 from gateway.model import Cause, Gap, Lane
-from gateway.publisher import Connected
+from gateway.publisher import Acknowledged, Connected, PublisherEvent
 from gateway.record import decode
 from gateway.simulation.broker import Faults
 from tests.delivery.plant import BOOT, RUN, START_NS, MemoryJournal, StillClock, block
@@ -304,3 +306,36 @@ async def test_announcement_longer_than_the_broker_takes_is_named_and_cuts_nothi
             assert "announcement_refused" in delivery.reasons()
         assert broker.connections == 1
     assert platform.seqs("tk101") == NUMBERS
+
+
+class Deaf:
+    """A publisher that takes everything and hears of no acknowledgement by itself."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    async def run(self, tell: Callable[[PublisherEvent], None]) -> None:
+        await asyncio.Event().wait()
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
+        self.sizes.append(len(payload))
+        return len(self.sizes)
+
+    def reconnect(self, pause_s: float) -> None:
+        raise AssertionError("nothing was lost")
+
+
+async def test_schemas_of_a_large_site_leave_the_link_free_for_an_alarm() -> None:
+    publisher, clock = Deaf(), StillClock()
+    delivery = Delivery(MemoryJournal(), publisher, DIALECT, clock, policy=Policy())
+    for number in range(40):
+        delivery.announce(DIALECT.topic("schema", f"tk{number}"), b"x" * 10_000)
+    delivery.hear(Connected(65_535, None, can_refuse=True))
+    answered = 0
+    while answered < 40:
+        answered += 1
+        clock.s += 0.1  # a link of 100 kB/s
+        delivery.hear(Acknowledged(answered, 0))
+        in_flight = sum(publisher.sizes[answered:])
+        assert answered < 10 or in_flight <= 40_000
+    assert len(publisher.sizes) == 40

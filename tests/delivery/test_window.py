@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from collections import deque
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects.wire import MAX_BYTES
 from gateway.model import Lane
-from gateway.window import SLOW_MESSAGE_BYTES, Window
+from gateway.window import IN_FLIGHT_S, SLOW_MESSAGE_BYTES, Window
 
 
 def opened(size: int = 64, receive_maximum: int = 65_535) -> Window:
@@ -68,6 +71,32 @@ def test_slow_link_holds_a_quarter_of_a_second_in_flight() -> None:
     window.sent(1000, Lane.DATA, 20_000, 200.0)
     assert window.room(Lane.DATA) == 5_000
     assert window.room(Lane.ALARM) > MAX_BYTES
+
+
+def test_answers_that_come_in_bunches_do_not_overstate_the_link() -> None:
+    window, dice = opened(), random.Random(0)
+    now_s = free_s = 0.0
+    answers, rooms = deque[tuple[float, int]](), list[int]()
+    for token in range(5000):
+        size = dice.choice((500, 2500, 8000, 16_000))
+        while answers and window.room(Lane.DATA) < size:
+            now_s = max(now_s, answers[0][0]) + dice.random() * 0.05  # the loop has other work
+            while answers and answers[0][0] <= now_s:
+                window.acknowledged(answers.popleft()[1], now_s)
+        window.sent(token, Lane.DATA, size, now_s)
+        free_s = max(free_s, now_s) + size / 125_000
+        answers.append((free_s, token))
+        rooms.append(window.aside_bytes * 5 // 2)
+    assert max(rooms[200:]) <= 1.2 * 125_000 * IN_FLIGHT_S
+    assert sum(rooms) / len(rooms) >= 0.8 * 125_000 * IN_FLIGHT_S
+
+
+def test_what_goes_beside_the_records_at_once_is_a_tenth_of_a_second_of_the_link() -> None:
+    window = opened()
+    for token in range(100):
+        window.sent(token, Lane.DATA, 10_000, float(token))
+        window.acknowledged(token, token + 0.1)  # 100 kB/s
+    assert window.aside_bytes == 10_000
 
 
 def test_fast_link_is_not_held_back() -> None:

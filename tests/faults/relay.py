@@ -7,15 +7,20 @@ fault of the gateway. Cutting this relay takes the broker away from the agent al
 
 Commands: ``{"do": "cut"}`` closes the port and every connection, ``"hold"`` keeps the
 connections and passes nothing on (half open), ``"restore"`` ends both; ``"reset"`` closes
-the connections and leaves the port open.
+the connections and leaves the port open. ``{"do": "rate", "bytes_s": 125000}`` passes on no
+more than that each way; None: as fast as it goes.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 
 from tests.faults.control import Command, obey, say
+
+_AT_ONCE_BYTES = 1500
+"""A slow link passes on so much in one piece, as a packet would."""
 
 
 class Relay:
@@ -27,6 +32,7 @@ class Relay:
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = asyncio.Event()
         self._passing.set()
+        self._bytes_s: float | None = None
         self.port = 0
 
     async def listen(self) -> None:
@@ -41,6 +47,8 @@ class Relay:
             self._passing.clear()
         elif do == "cut":
             self._cut()
+        elif do == "rate":
+            self._bytes_s = command["bytes_s"]
         elif do == "reset":
             self._reset()
         elif do == "restore":
@@ -71,9 +79,14 @@ class Relay:
         self._writers -= {writer, far_writer}
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        free_s = 0.0
+        """When the link will have carried all it was given."""
         try:
-            while chunk := await reader.read(65536):
+            while chunk := await reader.read(_AT_ONCE_BYTES if self._bytes_s else 65536):
                 await self._passing.wait()
+                if self._bytes_s:
+                    free_s = max(free_s, time.monotonic()) + len(chunk) / self._bytes_s
+                    await asyncio.sleep(free_s - time.monotonic())
                 writer.write(chunk)
                 await writer.drain()
         except ConnectionError:

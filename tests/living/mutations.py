@@ -24,6 +24,13 @@ _UNITS = "tests/living/test_units.py::"
 
 MUTATIONS = [
     Mutation(
+        "systemd is waited for without end",
+        "gateway/systemd.py",
+        "sock.settimeout(PATIENCE_S)",
+        "sock.settimeout(None)",
+        "tests/test_systemd.py::test_a_systemd_that_reads_nothing_does_not_hold_up_the_gateway",
+    ),
+    Mutation(
         "a reload stops every link",
         "gateway/reload.py",
         "    staying = {before[name].link for name in kept}\n",
