@@ -110,6 +110,7 @@ def judge(
         "readings": evidence.readings,
         "records": sum(map(len, evidence.records.values())),
         "alarms": sum(len(records) for _, records in evidence.of_lane("alarm")),
+        "volatile": len(evidence.volatile),
         "duplicates": evidence.duplicates,
         "incarnations": len({stream.incarnation for stream in evidence.records}),
     }

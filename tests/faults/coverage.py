@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from tests.faults.evidence import Evidence, Violation
 from tests.faults.facts import Facts
@@ -134,7 +135,8 @@ def check_fresh(site: Site, evidence: Evidence, facts: Facts) -> Iterator[Violat
 
 
 def _is_fresh(evidence: Evidence, device: str, healed_ns: int) -> bool:
-    for record in evidence.data(device):
+    live = (r for r in evidence.volatile if r.stream[1:] == ("data", device))
+    for record in chain(evidence.data(device), live):
         mono = record.mono_ns
         if mono is None or not record.good() or mono[1] < healed_ns:
             continue

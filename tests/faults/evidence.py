@@ -80,6 +80,8 @@ class Evidence:
     """Topic kind and content of every message that was JSON."""
     snapshots: list[Record] = field(default_factory=list)
     """Alarm records repeated after a reconnect; they are nobody's first arrival."""
+    volatile: list[Record] = field(default_factory=list)
+    """Records no disk held when they came: what is delivered, or a gap, supersedes them."""
     duplicates: int = 0
     """Records that arrived again under a key already held, with the same content."""
     readings: int = 0
@@ -159,6 +161,9 @@ def _take_message(
         raise ValueError(f"seqs {[r.seq for r in records][:20]} are not consecutive")
     if any(r.get("alarm", {}).get("snapshot") for r in content["records"]):
         evidence.snapshots += records
+        return
+    if content.get("volatile"):
+        evidence.volatile += records
         return
     held = evidence.records.setdefault(stream, {})
     for record in records:

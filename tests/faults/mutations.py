@@ -9,6 +9,13 @@ _CAMPAIGN = "tests/faults/test_campaign.py::"
 
 MUTATIONS = [
     Mutation(
+        "the oracle takes for delivered what no disk held",
+        "tests/faults/evidence.py",
+        'if content.get("volatile"):',
+        "if False:",
+        f"{_CHECKER}test_a_gap_over_what_was_only_volatile_is_no_lie",
+    ),
+    Mutation(
         "the oracle looks at the form of a few messages only",
         "tests/faults/checker.py",
         "    for kind, content in evidence.messages:\n",

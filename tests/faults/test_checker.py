@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.annunciation import check_snapshots
 from tests.faults.checker import Key
+from tests.faults.encoding import value_at
 from tests.faults.evidence import Stream, take_apart
 from tests.faults.facts import Life
 from tests.faults.story import FIRST, SECOND, SITE, ZERO_NS, Story, honest, utc
@@ -80,6 +81,30 @@ def test_a_stream_that_ends_before_its_stated_head_breaks_i1() -> None:
         story.heads[0]["streams"]["data/d1"]["head"] += 1
 
     assert broken_by(claim) == ["I1"]
+
+
+@pytest.mark.parametrize(("said", "laws"), [({"volatile": True}, []), ({}, ["I6", "I8"])])
+def test_a_gap_over_what_was_only_volatile_is_no_lie(
+    said: dict[str, bool], laws: list[str]
+) -> None:
+    """The disk died with what it had not taken; the gap of the next start supersedes it."""
+    story = honest()
+    last = max(
+        (m for m in story.messages if m["incarnation"] == FIRST), key=lambda m: m["last"]
+    )
+    live = {**copy.deepcopy(last), **said, "prev": last["last"], "at_s": last["at_s"] + 0.5}
+    live["first"] = live["last"] = last["last"] + 1
+    (record,) = live["records"]
+    record |= {"seq": live["last"], "time": utc((record["mono"][1] - ZERO_NS) / 1e9 + 0.5)}
+    record["mono"] = [at + 500 * _MS for at in record["mono"]]
+    reply = next(w for w in story.wires if record["mono"][0] <= w.mono_ns <= record["mono"][1])
+    record["values"] = {
+        f"h{i:04}": value_at(1, 3, i, reply.tick) for i in range(len(record["values"]))
+    }
+    story.messages.insert(story.messages.index(last) + 1, live)
+    verdict = story.verdict()
+    assert verdict.laws == laws
+    assert verdict.counts["volatile"] == len(said)
 
 
 def test_a_hole_without_a_gap_breaks_i2() -> None:
