@@ -35,6 +35,7 @@ from gateway.lane import (
 from gateway.model import Lane
 from gateway.pace import Pace
 from gateway.publisher import (
+    STEADY_S,
     Acknowledged,
     Connected,
     Lost,
@@ -61,6 +62,8 @@ PACKET_BYTES: Final = 16
 TAKEN_OVER: Final = 0x8E
 CONFLICT_SHOWN_S: Final = 600.0
 """How long a session taken over is reported: two gateways with one name take turns."""
+CUT_SHORT: Final = 3
+"""Connections in a row that stood, did not last, and ended without a reason."""
 _log = structlog.get_logger()
 
 
@@ -132,6 +135,8 @@ class Delivery:
         self._lost = Lost(None, "not connected yet")
         self._conflict_until_s = float("-inf")
         self.online = False
+        self._opened_s = 0.0
+        self._cut_short = 0
         self._away_since_s: float | None = None
         self._served = False
         """The broker acknowledged something on this connection."""
@@ -195,11 +200,18 @@ class Delivery:
         found = [] if self.online else ["broker_unreachable"]
         if self._clock.monotonic() < self._conflict_until_s:
             found.append("client_id_conflict")
+        if self._cut_short >= CUT_SHORT and not (self.online and self._is_steady):
+            found.append("connections_cut_short")
         if self._topics_refused:
             found.append("announcement_refused")
         for lane in self.lanes.values():
             found += [f"{lane.lane}.{word}" for word in lane.reasons()]
         return found
+
+    @property
+    def _is_steady(self) -> bool:
+        """Whether the connection, open or just lost, was no short affair."""
+        return self._clock.monotonic() - self._opened_s >= STEADY_S
 
     def hear(self, event: PublisherEvent) -> None:
         """Take in what the publisher tells, then let the lanes act, alarms first."""
@@ -230,7 +242,7 @@ class Delivery:
             lane.opened(event)
 
     def _note_back(self) -> None:
-        self.online = True
+        self.online, self._opened_s = True, self._clock.monotonic()
         if self._away_since_s is not None:
             away_s = round(self._clock.monotonic() - self._away_since_s)
             _log.info("broker back", away_s=away_s)
@@ -240,6 +252,9 @@ class Delivery:
         if self.online or self._away_since_s is None:
             self._away_since_s = self._clock.monotonic()
             _log.warning("broker lost", reason=event.reason, error=event.text)
+        if self.online:
+            is_cut = event.reason is None and not self._is_steady
+            self._cut_short = self._cut_short + 1 if is_cut else 0
         self.online, self._lost = False, event
         if event.reason == TAKEN_OVER:
             self._conflict_until_s = self._clock.monotonic() + CONFLICT_SHOWN_S

@@ -18,7 +18,7 @@ from typing import Final
 from gateway.clock import Clock
 from gateway.errors import BrokerDownError, ConfigError
 from gateway.pipe import CONNECT_TIMEOUT_S, Credentials, MqttSettings, Pipe, TlsFiles
-from gateway.publisher import Connected, Lost, PublisherEvent
+from gateway.publisher import STEADY_S, Connected, Lost, PublisherEvent
 
 __all__ = [
     "ELSEWHERE",
@@ -33,8 +33,6 @@ __all__ = [
 BACKOFF_S: Final = (1.0, 60.0)
 UNHEARD_BACKOFF_S: Final = (1.0, 10.0)
 """While nobody answers: a broker that is back is found soon enough for fresh data in 30 s."""
-STEADY_S: Final = 10.0
-"""A connection that lasted this long was a good one."""
 TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
 ELSEWHERE: Final = frozenset((0x88, 0x89, 0x8B, 0x9C, 0x9D))

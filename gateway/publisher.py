@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class Received:
 
 
 PublisherEvent: TypeAlias = Connected | Acknowledged | Lost | Received
+
+
+STEADY_S: Final = 10.0
+"""A connection that lasted this long was a good one."""
 
 
 class Publisher(Protocol):

@@ -456,6 +456,44 @@ MUTATIONS = [
         "test_with_factor_ten_a_backlog_goes_ten_times_as_fast_as_live",
     ),
     Mutation(
+        "the hunt for poison waits out the back-off",
+        _MQTT,
+        "failures = 0 if is_wanted_soon else",
+        "failures = 0 if False else",
+        _TEST_REFUSALS
+        + "test_a_record_the_broker_disconnects_on_is_found_in_less_than_a_minute",
+    ),
+    Mutation(
+        "one poisonous record ends the back-off for good",
+        _MQTT,
+        "is_wanted_soon, self._is_wanted_soon = self._is_wanted_soon, False",
+        "is_wanted_soon = self._is_wanted_soon",
+        "tests/delivery/test_mqtt.py::"
+        "test_next_attempt_that_is_wanted_soon_comes_within_a_second_once",
+    ),
+    Mutation(
+        "a broker that cuts every connection is asked every second",
+        _SUSPICION,
+        "    if not suspect.others:\n        return state, []\n    state, actions",
+        "    if not suspect.others:\n        return state, [Soon()]\n    state, actions",
+        _TEST_REFUSALS + "test_a_broker_that_cuts_every_connection_is_not_hurried",
+    ),
+    Mutation(
+        "connections that are cut without a word go unmentioned",
+        "gateway/deliver.py",
+        "            self._cut_short = self._cut_short + 1 if is_cut else 0\n",
+        "",
+        _TEST_TABLE
+        + "test_connections_cut_short_again_and_again_without_a_reason_are_said_to_be",
+    ),
+    Mutation(
+        "connections that end with a reason count as cut without one",
+        "gateway/deliver.py",
+        "is_cut = event.reason is None and not",
+        "is_cut = not",
+        _TEST_TABLE + "test_connections_that_end_with_a_reason_are_not_cut_short",
+    ),
+    Mutation(
         "a snapshot on which the broker disconnects is sent for ever",
         "gateway/deliver.py",
         "        if self._repeat_losses >= lanes.POISON_LOSSES:\n",

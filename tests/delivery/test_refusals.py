@@ -147,9 +147,7 @@ async def test_a_record_on_which_the_broker_disconnects_is_found_and_quarantined
     assert len(journal.refused) == 1
 
 
-async def test_a_record_on_which_the_broker_disconnects_is_found_in_less_than_a_minute() -> (
-    None
-):
+async def test_a_record_the_broker_disconnects_on_is_found_in_less_than_a_minute() -> None:
     journal, platform, clock = backlog(100), Platform(), StillClock()
     async with broker_with(platform) as broker:
         broker.faults.poison[b'"t000":72,'] = 0x80

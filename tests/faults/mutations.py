@@ -16,6 +16,13 @@ MUTATIONS = [
         f"{_CHECKER}test_a_gap_over_what_was_only_volatile_is_no_lie",
     ),
     Mutation(
+        "the oracle reads the two ends of a gap by two clocks",
+        "tests/faults/truth.py",
+        "    if mono_ns is not None:\n        told_ns",
+        "    if False:\n        told_ns",
+        f"{_CHECKER}test_a_gap_over_a_step_of_the_clock_has_the_length_that_passed",
+    ),
+    Mutation(
         "the oracle looks at the form of a few messages only",
         "tests/faults/checker.py",
         "    for kind, content in evidence.messages:\n",
