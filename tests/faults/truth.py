@@ -227,8 +227,8 @@ def _mono_of(record: Record, utc_ns: int, facts: Facts) -> int:
 
     The record says which moment that was; it is believed if the clock then showed its time.
     """
-    mono_ns = record.raw.get("mono", (None,))[0]
-    if mono_ns is not None:
+    if "mono" in record.raw:
+        mono_ns = int(record.raw["mono"][0])
         told_ns = record.time_ns - mono_ns
         near = facts.offsets(mono_ns - UTC_SLACK_NS, mono_ns + UTC_SLACK_NS)
         if any(abs(told_ns - offset) <= UTC_SLACK_NS for offset in near):
