@@ -26,11 +26,13 @@ from gateway.config import (
     passed_down,
 )
 from gateway.errors import ConfigError
+from gateway.journal import Settings
+from gateway.journal.words import KEPT_BACK
 from gateway.loader import from_text
 from gateway.loader.problem import Report
 from gateway.loader.source import read
 from gateway.loader.templates import Template
-from gateway.model import TagClass
+from gateway.model import Lane, TagClass
 from gateway.notation import duration, seconds, size, size_bytes
 from gateway.registry import driver, installed
 from gateway.schema import reference, schema
@@ -138,6 +140,19 @@ def test_old_acknowledgements_must_be_accepted_in_so_many_words() -> None:
         MqttConfig(urls=("mqtts://h",), version="3.1.1")
     assert code_of(caught.value) == "v3_not_accepted"
     MqttConfig(urls=("mqtts://h",), version="3.1.1", accept_v3_acknowledgements=True)
+
+
+def test_every_size_that_is_accepted_holds_all_the_files_of_the_journal() -> None:
+    for mib in range(1, 300):
+        try:
+            size = JournalConfig.model_validate({"path": "/j", "size": f"{mib}MiB"}).size
+        except ValidationError:
+            assert mib < 32
+            continue
+        settings = Settings(Path("/j"), size=size)
+        shares = sum(settings.quota(lane) * settings.segment_bytes(lane) for lane in Lane)
+        spare = KEPT_BACK * (settings.data_segment + settings.small_segment)
+        assert shares + spare <= size
 
 
 def test_the_defaults_are_those_of_the_design() -> None:

@@ -519,7 +519,7 @@ class TestWords:
 
     def test_a_limit_is_told_in_the_unit_it_is_written_in(self) -> None:
         text = whole(f"- {LEVEL}").replace("/tmp/journal", "/tmp/journal, size: 1KiB")
-        assert problems_in(text)[0].message("en") == "1KiB is too small: at least 16MiB"
+        assert problems_in(text)[0].message("en") == "1KiB is too small: at least 32MiB"
 
     def test_what_a_decimal_comma_cut_short_is_not_judged(self) -> None:
         assert codes_in(whole("- {name: a, address: holding/1, type: int16, scale: 0,1}")) == [

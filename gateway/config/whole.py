@@ -37,7 +37,7 @@ class JournalConfig(Model):
 
     path: str
     """Its directory."""
-    size: Annotated[Size, Field(ge=16 * 2**20)] = 2 * 2**30
+    size: Annotated[Size, Field(ge=32 * 2**20)] = 2 * 2**30
     """Disk it may use; when it is full the oldest data goes first, counted in a gap."""
     commit: Annotated[Interval, Field(le=60)] = 0.25
     """A reading is on disk after this time at the latest."""

@@ -7,7 +7,7 @@ Goal
     From then until it is *settled* it survives a kill, a crash of the system and a cut
     of power. What cannot be read back is named, exactly where that can be known.
 
-Laws, each held by a test in ``tests/journal``
+Laws, each held by a test in ``tests/journal``, on real disks by ``tests/crash``
     * Nothing accepted is lost, whatever the power does (``test_model``). Without
       flushes the same test loses records: the control.
     * One flipped bit costs at most its own frame, and that is named.
@@ -31,7 +31,8 @@ Files, mode 0600 in a directory of 0700
     ``alarm/ data/ meta/``       ``seg-<number>`` in order; ``gone-<number>``: a tomb
     ``pool/large  pool/small``   pre-written files, so that the disk cannot fill under us
     ``schemas/<16 hex>``         layouts of records, by content, each kept twice
-    ``quarantine/``              what could not be parsed; left for a person
+    ``quarantine/``              what could not be parsed, and second names of segments that
+                                 a cut of power left on FAT; left for a person
 
 Format (``format.py``)
     A segment is a header of 4096 bytes (two copies), frames, and when it is full a seal:

@@ -1,7 +1,8 @@
 """What a full lane gives up, and the tomb that names it in its place.
 
 A *tomb* is a segment without frames. Its seal has a row per stream: which seqs went, when
-they were taken, how many readings they held. It has the number of the last segment it
+they were taken, how many readings they held; the seal stands in it twice, so that one bad
+bit takes nothing of what it names. It has the number of the last segment it
 stands for, so it is read, delivered and settled where those records would have been.
 
     seg-4  seg-5  seg-6 …      →      gone-4  seg-5  seg-6 …      →      gone-5  seg-6 …

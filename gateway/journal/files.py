@@ -45,7 +45,11 @@ class Files(Protocol):
         """Make ``folder`` unless it stands."""
 
     def rename(self, old: Path, new: Path) -> None:
-        """Move a file, over another if need be; atomic."""
+        """Move a file, over another if need be.
+
+        Atomic where the file system has a journal. On FAT both names may survive a cut of
+        power, and the new one holds nothing until the file is flushed once more.
+        """
 
     def remove(self, path: Path) -> None:
         """Remove a file."""

@@ -15,6 +15,7 @@ from gateway.journal.format import (
     Header,
     Kind,
     Row,
+    first_of,
     frame_bytes,
     row_bytes,
 )
@@ -34,8 +35,8 @@ class LaneFound:
     segments: list[Segment] = field(default_factory=list)
     frames: dict[int, list[Frame]] = field(default_factory=dict)
     """Frames of each unsealed segment, by its number."""
-    has_unreadable: bool = False
-    """An unsealed segment holds bytes of frames that could not be parsed."""
+    unreadable: set[str] = field(default_factory=set)
+    """Incarnations of which an unsealed segment holds frames that could not be parsed."""
     settled: int = 0
     last_number: int = 0
     states: dict[bytes, Row] = field(default_factory=dict)
@@ -54,8 +55,8 @@ class LaneFound:
             s.is_tomb and s.header.evicts <= header.origin <= s.number for s in self.segments
         ):
             return False
-        mine = (s.header for s in self.segments if s.header.incarnation == header.incarnation)
-        oldest = [h.oldest for h in mine if not h.evicts][-1]
+        # A later incarnation may have let it go: the newest segment of all knows.
+        oldest = [s.header.oldest for s in self.segments if not s.is_tomb][-1]
         return oldest is not None and oldest <= header.origin
 
 
@@ -157,7 +158,9 @@ class Gathering:
             self._take(segment, frame)
         if segment.sealed:
             for row in rows:
-                self._tally.reach(row)
+                # What is not due any more stands here, or in an earlier segment.
+                due = self._expected[row.incarnation, row.name][0]
+                self._tally.reach(row._replace(first_seq=max(row.first_seq, due)))
 
     def _frames(self, segment: Segment) -> list[Frame]:
         if segment.number in self._found.frames:
@@ -180,7 +183,8 @@ class Gathering:
         if frame.kind not in DELIVERED:
             return
         key = (frame.incarnation, frame.name)
-        due = self._expected.get(key) or (self._origin(segment, key, frame), frame.time_ns)
+        first, first_ns = first_of(frame)
+        due = self._expected.get(key) or (self._origin(segment, key, first), first_ns)
         if frame.seq < due[0]:
             return
         self._expected[key] = (frame.seq + 1, frame.time_ns)
@@ -195,13 +199,13 @@ class Gathering:
         if is_new:
             self._tally.expect(key, due[0])
 
-    def _origin(self, segment: Segment, key: Key, frame: Frame) -> int:
-        """The seq a stream nobody saw before must begin with."""
+    def _origin(self, segment: Segment, key: Key, first: int) -> int:
+        """The seq a stream nobody saw before must begin with, if ``first`` is what there is."""
         header = segment.header
         oldest = (self._kept + self._group)[0].number
         is_native = key[0].hex() == header.incarnation and not header.gathered
         is_whole = oldest <= header.origin or self._found.is_all_there(header)
-        return 1 if is_native and is_whole else frame.seq
+        return 1 if is_native and is_whole else first
 
     def _table_bytes(self) -> int:
         return sum(frame_bytes(b"", draft.payload) for draft in self._table)

@@ -102,13 +102,13 @@ def nowhere(settings: Settings, starter: Starter, why: str) -> Ground:
     files = NoFiles(why)
     state, cursor = _slots(files, settings)
     pools = _pools(files, settings)
-    recovery = Recovery(files, settings.path, pools, None, None)
+    recovery = Recovery(files, settings.path, pools, None, None, starter.time_ns)
     recovered = recovery.run()
     origin = Origin(starter.gateway, uuid.uuid4().hex, None, starter.boot, starter.config)
     schemas = Schemas(files, settings.path / "schemas")
     return Ground(
         files, files.claim(settings.path), state, cursor, schemas, schemas.use(starter.schema),
-        origin, recovery, recovered, pools, _loan(settings, pools, recovery), why,
+        origin, recovery, recovered, pools, Loan(settings, pools, 0), why,
     )  # fmt: skip
 
 
@@ -119,12 +119,12 @@ def _begin(settings: Settings, starter: Starter, files: Files, claim: File) -> G
     before = state.read()
     if before is not None:
         _check_ours(settings, before["format"], before["gateway"], starter.gateway)
-    recovery = Recovery(files, path, pools, before, cursor.read())
-    recovery.check_formats()
+    recovery = Recovery(files, path, pools, before, cursor.read(), starter.time_ns)
+    live = recovery.check_formats()
     for folder in _FOLDERS:
         files.make_folder(path / folder)
     for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
-        pool.open()
+        recovery.set_aside(pool.open(live))
     recovered = recovery.run()
     cursor.write(recovery.cursor(), sync=True)
     recovery.discard()
@@ -135,7 +135,7 @@ def _begin(settings: Settings, starter: Starter, files: Files, claim: File) -> G
     key = schemas.use(starter.schema)
     schemas.keep(recovery.schemas() | {key})
     schemas.save()
-    loan = _loan(settings, pools, recovery)
+    loan = Loan(settings, pools, len(recovery.lanes[Lane.ALARM].segments))
     for pool in (pools[Lane.DATA], pools[Lane.ALARM]):
         _make_ready(pool)
     mark: dict[str, Any] = {
@@ -192,11 +192,6 @@ def _refusal(settings: Settings, error: OSError) -> JournalError:
 def _slots(files: Files, settings: Settings) -> tuple[SlotFile, SlotFile]:
     state = SlotFile(files, settings.path / "state", STATE_KEYS)
     return state, SlotFile(files, settings.path / "cursor")
-
-
-def _loan(settings: Settings, pools: Mapping[Lane, Pool], recovery: Recovery) -> Loan:
-    alarms = len(recovery.lanes[Lane.ALARM].segments)
-    return Loan(settings, pools[Lane.DATA], pools[Lane.ALARM], alarms)
 
 
 def _make_ready(pool: Pool) -> None:

@@ -55,7 +55,6 @@ class Journal:
         self._ground = ground
         self._quarantine = Quarantine(files, settings.path / "quarantine")
         self._schema = ground.schema
-        self._loan = ground.loan
         self._key = bytes.fromhex(origin.incarnation)
         self._covered: dict[StreamKey, Row] = dict(ground.recovery.covered)
         self._logs = {lane: self._log(lane) for lane in Lane}
@@ -127,7 +126,7 @@ class Journal:
     def start(self, on_commit: Callable[[Lane], None]) -> None:
         """Start the writer threads; ``on_commit(lane)`` runs on this event loop."""
         self._loop = asyncio.get_running_loop()
-        self._loan.wake = self._logs[Lane.DATA].wake
+        self._ground.loan.wake = self._logs[Lane.DATA].wake
         self._on_commit = on_commit
         for writer in self._writers:
             writer.start()

@@ -10,7 +10,7 @@ start it follows from the segments the alarm lane holds. Data keeps its last few
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.journal.pool import Pool
@@ -21,10 +21,9 @@ from gateway.model import Lane
 class Loan:
     """What the data lane has lent to the alarm lane, in files of the data lane."""
 
-    def __init__(self, settings: Settings, large: Pool, small: Pool, alarms: int) -> None:
+    def __init__(self, settings: Settings, pools: Mapping[Lane, Pool], alarms: int) -> None:
         """alarms: segments the alarm lane holds at the start."""
-        self._large = large
-        self._small = small
+        self._large, self._small = pools[Lane.DATA], pools[Lane.ALARM]
         self._ratio = max(1, settings.data_segment // settings.small_segment)
         self._most = settings.quota(Lane.DATA) - LEAST_SEGMENTS
         self._taken = 0

@@ -304,7 +304,7 @@ class Log:
 
     def _birth(self) -> Active:
         self._retire()
-        if not self._births_left():
+        while not self._births_left():  # the first tomb takes the file of what it stands for
             self._make_room()
         while True:
             self._watch()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import itertools
 import threading
+from collections.abc import Container
 from pathlib import Path
 
 from gateway.journal.files import Files
+from gateway.journal.format import HEADER_BYTES, NewerFormatError, unpack_header
 
 DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 """There is no room: the disk itself is well."""
@@ -37,17 +39,27 @@ class Pool:
         """Files that stand ready."""
         return len(self._free)
 
-    def open(self) -> None:
-        """Find the files that stand ready; remove the unfinished and those of another size."""
+    def open(self, live: Container[int]) -> list[Path]:
+        """Find the files that stand ready; remove the unfinished and those of another size.
+
+        live: generations of the segments there are. A file that has one of them is a
+        second name of that segment, left by a file system that renames in two steps: it
+        is given back, to be neither written nor removed.
+        """
         self._files.make_folder(self._folder)
+        twins = []
         for name in self._files.names(self._folder):
             path = self._folder / name
-            if name.isdecimal() and self._size(path) == self.segment_bytes:
+            size, generation = self._look(path)
+            if generation in live:
+                twins.append(path)
+            elif name.isdecimal() and size == self.segment_bytes:
                 self._free.append(path)
             else:
                 self._files.remove(path)
         last = max((int(path.name) for path in self._free), default=0)
         self._numbers = itertools.count(last + 1)
+        return twins
 
     def take(self, *, last: bool = False) -> Path:
         """A file for a new segment; written on the spot when none stands ready.
@@ -133,9 +145,13 @@ class Pool:
         self._files.sync_folder(self._folder)
         return path
 
-    def _size(self, path: Path) -> int:
+    def _look(self, path: Path) -> tuple[int, int | None]:
+        """Bytes in a file, and the generation of the segment it is or was."""
         file = self._files.open(path)
         try:
-            return file.size()
+            header = unpack_header(file.read(HEADER_BYTES, 0))
+            return file.size(), header and header.generation
+        except NewerFormatError:
+            return file.size(), None
         finally:
             file.close()

@@ -79,7 +79,8 @@ class Quarantine:
         try:
             file.write(content, 0)
             file.sync()
+            self._files.rename(draft, self._folder / f"owed-{lane}")
+            file.sync()  # see `Files.rename`
         finally:
             file.close()
-        self._files.rename(draft, self._folder / f"owed-{lane}")
         self._files.sync_folder(self._folder)

@@ -133,12 +133,14 @@ class Reader:
                 if frame is None:
                     break
                 if frame.kind in DELIVERED:
-                    length = len(frame.payload or b"") if base | frame.end > after else 0
+                    length, before = len(frame.payload or b""), len(found)
                     if found and size + length > max_bytes:
                         scan.at = at
                         return
-                    size += length
                     self._take(frame, base, after, found)
+                    # What stands twice, or before ``after``, is not given out: it counts
+                    # nothing, or a read could end with nothing found where there is more.
+                    size += length if len(found) > before else 0
             if frame is not None or not self._leave(after, found):
                 return
             if len(found) >= max_records:

@@ -52,12 +52,14 @@ class Recovery:
         pools: Mapping[Lane, Pool],
         state: dict[str, Any] | None,
         cursor: dict[str, Any] | None,
+        now_ns: int,
     ) -> None:
         self._files = files
         self._path = path
         self._pools = pools
         self._state = state
         self._cursor = cursor or {}
+        self._now_ns = now_ns
         self._quarantined: list[str] = []
         self.lanes = {lane: LaneFound(lane, path / lane.value) for lane in Lane}
         self.covered: dict[StreamKey, Row] = {}
@@ -65,14 +67,23 @@ class Recovery:
         self._gone: dict[StreamKey, TornStream] = {}
         """Streams of which a mark tells, and no record is left."""
 
-    def check_formats(self) -> None:
-        """Look at every segment header before anything is touched.
+    def check_formats(self) -> set[int]:
+        """Look at every segment header before anything is touched; their generations.
 
         Raises:
             JournalError: A segment has a newer format.
         """
-        for found in self.lanes.values():
-            self._headers(found.folder)
+        headers = (self._headers(found.folder) for found in self.lanes.values())
+        return {h.generation for folder in headers for h in folder.values() if h is not None}
+
+    def set_aside(self, twins: Iterable[Path]) -> None:
+        """Keep second names of segments from ever being used.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        for path in twins:
+            self._set_aside(path, f"pool-{path.name}")
 
     def run(self) -> Recovered:
         """Derive everything; afterwards ``lanes`` hold sealed segments where the disk allows.
@@ -146,9 +157,10 @@ class Recovery:
             segment = Segment(header, path, file.size())
             seal = read_seal(file, header.generation, segment.size)
             if seal is None:
-                frames, has_unreadable = walk(file, segment.generation, segment.size)
+                frames, is_damaged = walk(file, segment.generation, segment.size)
                 found.frames[header.number] = frames
-                found.has_unreadable |= has_unreadable
+                if is_damaged:
+                    found.unreadable.add(header.incarnation)
             else:
                 segment.describe(seal)
                 segment.sealed, segment.rows = True, seal.rows
@@ -167,12 +179,14 @@ class Recovery:
         found.settled = place(number, offset if is_same else HEADER_BYTES)
 
     def _quarantine(self, found: LaneFound, name: str) -> None:
+        self._set_aside(found.folder / name, f"{found.lane.value}-{name}")
+
+    def _set_aside(self, path: Path, target: str) -> None:
         folder = self._path / "quarantine"
         taken = self._files.names(folder)
-        target = f"{found.lane.value}-{name}"
         while target in taken:
             target += "+"
-        self._files.rename(found.folder / name, folder / target)
+        self._files.rename(path, folder / target)
         self._quarantined.append(target)
 
     def _last_incarnation(self) -> str | None:
@@ -227,29 +241,33 @@ class Recovery:
                 )
 
     def _apply_marks(self) -> None:
-        """Join what frames say with what marks say; a mark for lost frames says nothing."""
+        """Join what frames say with what marks say."""
         for lane, found in self.lanes.items():
             for name, row in found.states.items():
                 self.covered[lane, name.decode()] = row
-        for said in self._marks():
-            mark, key = said, (said.lane, said.name.decode())
-            found = self.lanes[mark.lane]
-            if key not in self.covered and _should_hold(found, mark):
+        for mark in self._marks():
+            self._apply(mark)
+
+    def _apply(self, mark: Row) -> None:
+        """Let ``mark`` say how far its stream was watched, and what of it is missing."""
+        found, key = self.lanes[mark.lane], (mark.lane, mark.name.decode())
+        known = self.covered.setdefault(key, mark)
+        if mark.name not in found.states:
+            # Its frames were let go, or are lost: marks alone tell of it, the last one most.
+            if mark.incarnation.hex() in found.unreadable or _should_hold(found, mark):
                 self._gone[key] = self._lost(mark)
-            if key not in self.covered and found.has_unreadable:
-                # The records the mark counts on may be the ones that cannot be read.
-                mark = mark._replace(covered_ns=None)
-            known = self.covered.setdefault(key, mark)
-            if known.incarnation != mark.incarnation:
-                continue
-            if mark.last_seq == known.last_seq and mark.covered_ns is not None:
-                self.covered[key] = known._replace(covered_ns=mark.covered_ns)
-            elif mark.last_seq < known.last_seq and mark.covered_ns != ENDED:
-                self.covered[key] = known._replace(covered_ns=_further(known, mark))
+            if known.incarnation != mark.incarnation or known.last_seq < mark.last_seq:
+                self.covered[key] = mark
+        if known.incarnation != mark.incarnation:
+            return
+        if mark.last_seq == known.last_seq and mark.covered_ns is not None:
+            self.covered[key] = known._replace(covered_ns=mark.covered_ns)
+        elif mark.last_seq < known.last_seq and mark.covered_ns != ENDED:
+            self.covered[key] = known._replace(covered_ns=_further(known, mark))
 
     def _lost(self, mark: Row) -> TornStream:
         """All that ``mark`` counted: nothing of it is there."""
-        to_ns = mark.covered_ns or mark.last_ns
+        to_ns = self._now_ns if mark.covered_ns in (None, ENDED) else mark.covered_ns
         from_ns = min(self._began_ns(mark.incarnation.hex()), to_ns)
         return TornStream(1, mark.last_seq, from_ns, to_ns, None, Cause.JOURNAL_CORRUPT)
 
@@ -296,7 +314,7 @@ class Recovery:
             OSError: The disk cannot be read.
         """
         found = self.lanes[lane]
-        settling = Settling(found.settled, {})
+        settling, seen = Settling(found.settled, {}), set[Key]()
         for segment in found.segments:
             if segment.number < found.settled >> 32:
                 for row in seal_rows(self._files, segment):
@@ -306,17 +324,24 @@ class Recovery:
                     )
             elif segment.number == found.settled >> 32:
                 self._survey(found, segment, settling)
-            if found.is_all_there(segment.header):
-                self._expect_from_one(segment, settling)
+            self._expect_from_one(found, segment, settling, seen)
         return settling
 
-    def _expect_from_one(self, segment: Segment, settling: Settling) -> None:
-        """What stood before ``segment`` in its incarnation and is not there is lost."""
-        began_ns = self._began_ns(segment.header.incarnation)
-        for row in seal_rows(self._files, segment):
-            if row.incarnation.hex() == segment.header.incarnation:
-                due = (1, min(began_ns, row.first_ns))
-                settling.expected.setdefault((row.incarnation, row.name), due)
+    def _expect_from_one(
+        self, found: LaneFound, segment: Segment, settling: Settling, seen: set[Key]
+    ) -> None:
+        """What stood before ``segment`` in its incarnation and is not there is lost.
+
+        seen: streams that stand before it; those of ``segment`` are added.
+        """
+        rows = {(row.incarnation, row.name): row for row in seal_rows(self._files, segment)}
+        if found.is_all_there(segment.header):
+            began_ns = self._began_ns(segment.header.incarnation)
+            for key in rows.keys() - seen:
+                if key[0].hex() == segment.header.incarnation:
+                    due = (1, min(began_ns, rows[key].first_ns))
+                    settling.expected.setdefault(key, due)
+        seen.update(rows)
 
     def _began_ns(self, incarnation: str) -> int:
         """When ``incarnation`` began, or else took its first segment that is still there."""

@@ -110,11 +110,14 @@ def walk(file: File, generation: int, size: int) -> tuple[list[Frame], bool]:
 
 
 def read_seal(file: File, generation: int, size: int) -> Seal | None:
-    """The seal of a segment of ``size`` bytes; None when it has none that is intact."""
+    """The seal of a segment of ``size`` bytes; None when it has none that is intact.
+
+    A tomb has a second one in the place of frames.
+    """
     offset = seal_offset(file.read(FOOTER_BYTES, size - FOOTER_BYTES), generation)
-    if offset is None or not HEADER_BYTES <= offset < size:
-        return None
-    frame = Scan(file, generation, offset, size - FOOTER_BYTES).next()
-    if frame is None or frame.kind != Kind.SEAL or frame.payload is None:
-        return None
-    return unpack_seal(frame.payload)
+    for at in (offset or 0, HEADER_BYTES):
+        if HEADER_BYTES <= at < size:
+            frame = Scan(file, generation, at, size - FOOTER_BYTES).next()
+            if frame is not None and frame.kind == Kind.SEAL and frame.payload is not None:
+                return unpack_seal(frame.payload)
+    return None

@@ -83,9 +83,10 @@ class Schemas:
             # The length heads both copies, so the second is found from the end of the file.
             file.write(copy + copy, 0)
             file.sync()
+            self._files.rename(draft, self._folder / f"{key:016x}")
+            file.sync()  # see `Files.rename`
         finally:
             file.close()
-        self._files.rename(draft, self._folder / f"{key:016x}")
         self._files.sync_folder(self._folder)
 
     def _stored(self, key: int) -> bytes | None:

@@ -203,6 +203,8 @@ def give_birth(files: Files, pool: Pool, folder: Path, header: Header) -> tuple[
             file.write(pack_header(header), 0)
             file.sync()
             files.rename(source, target)
+            # Where renaming is two changes (FAT): better no name left than two.
+            files.sync_folder(source.parent)
             files.sync_folder(folder)
         except OSError:
             file.close()
@@ -229,16 +231,21 @@ def write_whole(
     frames = b"".join(pack_frame(draft, header.generation) for draft in drafts)
     seal = tally.seal(HEADER_BYTES + len(frames))
     tail = pack_seal(seal, header.generation, pool.segment_bytes)
+    if not frames and 2 * len(tail) <= capacity(pool.segment_bytes):
+        # Of a tomb nothing else can be walked: one bad bit must not take all it names.
+        frames = tail[:-FOOTER_BYTES]
     try:
         file = files.open(source)
         try:
             file.write(pack_header(header) + frames, 0)
             file.write(tail, pool.segment_bytes - len(tail))
             file.sync()
+            files.rename(source, target)
+            file.sync()  # see `Files.rename`
         finally:
             file.close()
-        files.rename(source, target)
         files.sync_folder(folder)
+        files.sync_folder(source.parent)
     except OSError:
         pool.lost()
         raise

@@ -2,8 +2,10 @@
 
     python -m tests.faults.campaign [NAME…] [--seed N] [--seconds N] [--table]
 
-A name is a row of `rows`, a fault of `catalogue`, or ``mix``: twelve faults the seed picks.
-Results are kept in build/faults.jsonl, one object per fault or test, the newest counts.
+A name is a row of `rows`, a fault of `catalogue`, a trial of `tests.crash`, or ``mix``: twelve
+faults the seed picks.
+A row runs its faults, its tests, and its trials of the journal alone (`tests.crash`).
+Results are kept in build/faults.jsonl, one object per fault, test or trial; the newest counts.
 With ``--table``, and after a run of everything, tests/faults/README.md is written from them.
 Exit 1 when a law was broken.
 """
@@ -22,11 +24,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.crash.catalogue import TRIALS
 from tests.faults.brokers import Loopback, Mosquitto
 from tests.faults.catalogue import FAULTS
 from tests.faults.child import ROOT
 from tests.faults.rigs import RigError, absent
-from tests.faults.rows import BESIDE, ROWS, TableRow
+from tests.faults.rows import BESIDE, ROWS, TRIAL, TableRow
 from tests.faults.run import perform
 
 RESULTS = ROOT / "build" / "faults.jsonl"
@@ -56,6 +59,29 @@ class Result:
     def survived(self) -> bool:
         """Whether it ran and every law was kept."""
         return self.outcome == "survived"
+
+
+def run_part(name: str, options: argparse.Namespace) -> Result:
+    """A fault, a trial or a test."""
+    if name in FAULTS:
+        return run_fault(name, options)
+    return run_trial(name, options) if name.startswith(TRIAL) else run_test(name)
+
+
+def run_trial(name: str, options: argparse.Namespace) -> Result:
+    """A trial of the journal alone, at its full length."""
+    trial = TRIALS[name.removeprefix(TRIAL)]
+    reasons = [reason for rig in trial.requires if (reason := absent(rig))]
+    if reasons:
+        return not_run(name, reasons[0])
+    began = time.monotonic()
+    result = trial.run(trial.many, options.seed)
+    if result.proves_nothing:
+        return not_run(name, f"its control lost nothing: {result.text()}")
+    print("\n    ".join((f"{name}: {result.text()}", *result.failures)), flush=True)
+    outcome = "failed: I1" if result.failures else "survived"
+    took_s = round(time.monotonic() - began, 1)
+    return Result(name, outcome, result.text(), options.seed, took_s)
 
 
 def run_fault(name: str, options: argparse.Namespace) -> Result:
@@ -114,9 +140,11 @@ def parts_of(name: str, seed: int) -> list[str]:
     if name == "mix":
         short = [n for n, f in FAULTS.items() if f.seconds + f.drain_s <= 100]
         return random.Random(seed).sample(sorted(short), MIX)
+    if name in TRIALS:
+        return [TRIAL + name]
     row = next((row for row in ROWS if row.id == name), None)
     if row is not None:
-        return [*row.faults, *row.tests]
+        return row.parts
     return [FAULTS[name].name]
 
 
@@ -140,13 +168,12 @@ def outcome_of(row: TableRow, results: dict[str, Result]) -> tuple[str, list[Res
     """What a row comes to: it survived only if everything behind it ran and did."""
     if row.absent:
         return f"not run: {row.absent}", []
-    parts = [*row.faults, *row.tests]
-    found = [results[name] for name in parts if name in results]
+    found = [results[name] for name in row.parts if name in results]
     failed = [r for r in found if r.failed]
     if failed:
         laws = (f"{_short(r.name)} {r.outcome.removeprefix('failed: ')}" for r in failed)
         return f"**failed**: {'; '.join(laws)}", found
-    for name in parts:
+    for name in row.parts:
         result = results.get(name)
         if result is None:
             return f"not run: {name} has no result", found
@@ -224,7 +251,7 @@ def main() -> int:
         return 2
     done = []
     for part in parts:
-        result = run_fault(part, options) if part in FAULTS else run_test(part)
+        result = run_part(part, options)
         keep(result)
         done.append(result)
     if options.table or not options.names:

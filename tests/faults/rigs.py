@@ -26,7 +26,11 @@ _CLONE_NEWNET = 0x40000000
 _LIMIT_S = 60
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _MIB = 1 << 20
-_MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "vfat": ("mkfs.vfat",)}
+_MAKE = {
+    "ext2": ("mkfs.ext2", "-q", "-F"),
+    "ext4": ("mkfs.ext4", "-q", "-F"),
+    "vfat": ("mkfs.vfat",),
+}
 
 
 class RigError(Exception):
@@ -82,6 +86,16 @@ def _vfat() -> str | None:
     return None if known else "vfat is unknown to this kernel"
 
 
+def _fat() -> str | None:
+    """vfat in this kernel, or in one of our own (`tests.crash.guest`)."""
+    missing = [name for name in ("mkfs.vfat", "fsck.vfat") if not _found(name)]
+    if missing:
+        return f"{missing[0]} is not installed"
+    return _vfat() and (
+        None if _found("linux.uml") else f"{_vfat()}, and user-mode-linux is not installed"
+    )
+
+
 def _network() -> str | None:
     missing = [name for name in ("ip", "nft", "tc") if not _found(name)]
     if missing:
@@ -108,6 +122,7 @@ _PROBES: dict[str, Callable[[], str | None]] = {
     "mount": _mounts,
     "loop": _loops,
     "vfat": _vfat,
+    "fat": _fat,
     "network": _network,
     "faketime": _faketime,
     "mosquitto": _mosquitto,
@@ -139,33 +154,48 @@ def small_disk(stage: Stage, size_mib: int) -> None:
 def image(stage: Stage, kind: str, size_mib: int, *options: str) -> None:
     """Put the disk of the journal on a file system of this kind in a file, disk.img."""
     file = stage.directory / "disk.img"
+    make_image(file, kind, size_mib)
+    mount_image(stage, file, *options)
+
+
+def make_image(file: Path, kind: str, size_mib: int) -> None:
+    """An empty file system of this kind in a file."""
     with file.open("wb") as disk:
         disk.truncate(size_mib * _MIB)
     run(*_MAKE[kind], file)
-    mount_image(stage, file, *options)
 
 
 def mount_image(stage: Stage, file: Path, *options: str) -> None:
     """Mount a file system that `image` made as the journal's disk."""
+    _mounted(stage, *mount_words(file, *options))
+
+
+def mount_words(file: Path, *options: str) -> tuple[object, ...]:
+    """The command that mounts an image, but for where."""
     kind = run("blkid", "-o", "value", "-s", "TYPE", file).strip()
     own = ("umask=0077",) if kind == "vfat" else ()
-    _mounted(stage, "mount", "-o", ",".join(("loop", *own, *options)), file)
+    return "mount", "-o", ",".join(("loop", *own, *options)), file
 
 
-def until_quiet(file: Path) -> None:
-    """Return when nothing has reached the image of a stopped agent for a while.
+def loop_stat(file: Path) -> Path:
+    """Where the kernel counts what reaches a mounted image (Documentation/block/stat.rst)."""
+    loop = run("losetup", "--associated", file, "--output", "NAME", "--noheadings").strip()
+    return Path("/sys/block") / Path(loop).name / "stat"
+
+
+def until_quiet(file: Path, still_s: float = 0.3) -> None:
+    """Return when nothing has reached the image of a stopped process for a while.
 
     Raises:
         RigError: Something keeps writing.
     """
-    loop = run("losetup", "--associated", file, "--output", "NAME", "--noheadings").strip()
-    stat = Path("/sys/block") / Path(loop).name / "stat"
+    stat = loop_stat(file)
     before, deadline = "", time.monotonic() + _LIMIT_S
     while (now := stat.read_text()) != before:
         if time.monotonic() > deadline:
-            raise RigError(f"{loop} is never quiet")
+            raise RigError(f"{file} is never quiet")
         before = now
-        time.sleep(0.3)
+        time.sleep(still_s)
 
 
 def unmount(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.catalogue import TRIALS
 from tests.faults.campaign import TABLE, Result, outcome_of, parts_of, table
 from tests.faults.catalogue import FAULTS
 from tests.faults.rows import BESIDE, ROWS, TableRow
@@ -33,6 +34,7 @@ def test_every_row_of_the_fault_list_is_there_once_and_in_order() -> None:
 def test_every_row_is_shown_by_something_or_says_why_not(row: TableRow) -> None:
     assert bool(row.faults or row.tests) != bool(row.absent)
     assert set(row.faults) <= FAULTS.keys()
+    assert set(row.trials) <= TRIALS.keys()
     for node in row.tests:
         file, _, name = node.partition("::")
         text = (ROOT / file).read_text()
@@ -41,6 +43,10 @@ def test_every_row_is_shown_by_something_or_says_why_not(row: TableRow) -> None:
 
 def test_no_fault_is_left_out_of_the_campaign() -> None:
     assert {name for row in ROWS for name in row.faults} | set(BESIDE) == FAULTS.keys()
+
+
+def test_every_trial_of_the_journal_stands_behind_a_row() -> None:
+    assert {name for row in ROWS for name in row.trials} == TRIALS.keys()
 
 
 def test_the_table_that_is_checked_in_has_every_row() -> None:

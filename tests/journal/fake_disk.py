@@ -54,6 +54,7 @@ class FakeFile:
             self.node.failed_sync = True
             raise
         self.disk.syncs += 1
+        self.disk.unnamed.discard(id(self.node))
         if self.disk.honours_sync:
             self.node.durable = bytearray(self.node.seen)
             self.node.writes.clear()
@@ -68,8 +69,11 @@ class FakeFile:
 class FakeDisk:
     """`Files` in memory; `crash` keeps what was synced and any part of the rest."""
 
-    def __init__(self, *, honours_sync: bool = True) -> None:
+    def __init__(self, *, honours_sync: bool = True, is_fat: bool = False) -> None:
         self.honours_sync = honours_sync
+        self.is_fat = is_fat
+        """After a rename the new name holds nothing until the file is flushed."""
+        self.unnamed: set[int] = set()
         self.failing = 0
         """So many of the next writes and syncs fail."""
         self.failing_syncs = 0
@@ -111,6 +115,8 @@ class FakeDisk:
         pass
 
     def rename(self, old: Path, new: Path) -> None:
+        if self.is_fat:
+            self.unnamed.add(id(self.names_seen[old]))
         self._move(old, new, self.names_seen[old])
 
     def remove(self, path: Path) -> None:
@@ -131,6 +137,9 @@ class FakeDisk:
         nodes = {id(n): n for n in (*self.names_seen.values(), *self.names_durable.values())}
         self._keep_names(chance.randint(0, len(self._moves)))
         self._moves.clear()
+        for path, node in self.names_durable.items():
+            if id(node) in self.unnamed:
+                self.names_durable[path] = Node()
         self.names_seen = dict(self.names_durable)
         for node in nodes.values():
             _lose(node, chance)

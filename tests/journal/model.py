@@ -239,7 +239,8 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_disk_share_is_kept(self) -> None:
         for lane in Lane:
-            assert self.journal.stats().lanes[lane].segments <= self.settings().quota(lane) + 1
+            share = self.settings().quota(lane) + self.journal._ground.loan.balance(lane)
+            assert self.journal.stats().lanes[lane].segments <= share
 
     def teardown(self) -> None:
         if hasattr(self, "journal"):

@@ -99,10 +99,79 @@ MUTATIONS = [
     Mutation(
         "a segment deleted from the head of its incarnation is not missed",
         "gateway/journal/recovery.py",
-        "            if found.is_all_there(segment.header):\n",
-        "            if False:\n",
+        "        if found.is_all_there(segment.header):\n",
+        "        if False:\n",
         "tests/journal/test_surgery.py"
         "::test_a_segment_that_is_gone_is_a_gap_with_its_very_seqs",
+    ),
+    Mutation(
+        "records that stand twice count as given out",
+        "gateway/journal/reader.py",
+        "size += length if len(found) > before else 0",
+        "size += length",
+        "tests/journal/test_surgery.py"
+        "::test_records_that_stand_twice_never_hide_what_follows_them",
+    ),
+    Mutation(
+        "a committed record whose frame was flipped passes for a torn write",
+        "gateway/journal/recovery.py",
+        "if mark.incarnation.hex() in found.unreadable or _should_hold(found, mark):",
+        "if _should_hold(found, mark):",
+        "tests/journal/test_surgery.py"
+        "::test_a_committed_record_whose_frame_was_flipped_is_named_where_a_mark_counted_it",
+    ),
+    Mutation(
+        "a stream whose records were let go ends at its first mark",
+        "gateway/journal/recovery.py",
+        " or known.last_seq < mark.last_seq:",
+        ":",
+        "tests/journal/test_surgery.py"
+        "::test_a_stream_whose_records_were_all_let_go_ends_where_its_last_mark_says",
+    ),
+    Mutation(
+        "what a later life let go is missed",
+        "gateway/journal/gather.py",
+        "for s in self.segments if not s.is_tomb][-1]",
+        "for s in self.segments if s.header.incarnation == header.incarnation][-1]",
+        "tests/journal/test_surgery.py"
+        "::test_what_a_later_life_let_go_is_not_missed_when_the_cursor_is_lost",
+    ),
+    Mutation(
+        "a size is accepted that the journal cannot keep to",
+        "gateway/config/whole.py",
+        "Field(ge=32 * 2**20)",
+        "Field(ge=28 * 2**20)",
+        "tests/test_config.py"
+        "::test_every_size_that_is_accepted_holds_all_the_files_of_the_journal",
+    ),
+    Mutation(
+        "a gap that is gathered names its last seq only",
+        "gateway/journal/gather.py",
+        "        first, first_ns = first_of(frame)\n",
+        "        first, first_ns = frame.seq, frame.time_ns\n",
+        _FAILED + "test_a_gap_that_is_gathered_at_a_start_keeps_its_very_seqs",
+    ),
+    Mutation(
+        "what a gathered segment says of a stream is not heard",
+        "gateway/journal/recovery.py",
+        "        seen.update(rows)\n",
+        "",
+        _TEST + "test_a_gap_begins_with_its_first_reading_also_where_that_was_gathered",
+    ),
+    Mutation(
+        "a gathered segment claims records it left out",
+        "gateway/journal/gather.py",
+        "first_seq=max(row.first_seq, due)",
+        "first_seq=row.first_seq",
+        "tests/journal/test_surgery.py"
+        "::test_a_record_that_stood_twice_is_not_missed_where_it_was_left_out",
+    ),
+    Mutation(
+        "the gap of a full journal takes a file beside its share",
+        "gateway/journal/log.py",
+        "        self._retire()\n        while not self._births_left():",
+        "        self._retire()\n        if not self._births_left():",
+        _TEST + "test_a_full_journal_never_holds_more_files_than_its_share",
     ),
     Mutation(
         "what no disk holds is not marked",

@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.errors import JournalError, JournalFullError
 from gateway.journal import Damage, Entry, Journal
 from gateway.journal.files import DiskFiles, File
+from gateway.journal.format import FOOTER_BYTES
 from gateway.journal.words import LEAST_SEGMENTS
 from gateway.model import Cause, Lane
 from tests.journal.fake_disk import FakeDisk, PowerCutError
@@ -142,6 +143,42 @@ def test_after_a_gap_at_the_limit_of_a_read_the_next_record_follows(
     close(journal)
 
 
+def test_a_gap_begins_with_its_first_reading_also_where_that_was_gathered(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    """The first segment was left by a failed flush; it holds what was taken before it."""
+    journal = open_journal(TINY, clock, disk)
+    first_ns = clock.now_ns()
+    clock.pass_s(9)
+    put(journal, count=3, first_ns=first_ns)
+    journal.append(Lane.DATA, "tk101", BLOCK, time_ns=clock.now_ns(), readings=3, covers=True)
+    disk.failing_syncs = 1
+    assert commit(journal)
+    put(journal, count=20, first_ns=clock.now_ns())
+    for _ in range(2):
+        close(journal)
+        journal = open_journal(TINY, clock, disk)
+    put(journal, "tk102", count=60, first_ns=clock.now_ns())
+    gap = evicted(journal)[0]
+    assert (gap.first_seq, gap.from_ns) == (1, first_ns)
+
+
+def test_a_full_journal_never_holds_more_files_than_its_share(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    """Also where gaps are settled, go, and come anew: a gap has no file beside the share."""
+    journal = open_journal(TINY, clock, disk)
+    pool = journal._pools[Lane.DATA]
+    for n in range(300):
+        put(journal, first_ns=n)
+        if n % 60 == 59:
+            journal.settle(Lane.DATA, read(journal, Lane.DATA)[10].position)
+        assert journal.stats().lanes[Lane.DATA].segments <= TINY.quota(Lane.DATA)
+        assert pool.lent + pool.free <= pool.limit
+    assert journal.stats().lanes[Lane.DATA].evicted_records > 100
+    close(journal)
+
+
 def test_the_gap_takes_one_file_however_long_the_broker_is_away(
     disk: FakeDisk, clock: Clock
 ) -> None:
@@ -179,6 +216,21 @@ def test_a_settled_gap_is_gone(disk: FakeDisk, clock: Clock) -> None:
     again = open_journal(TINY, clock, disk)
     assert evicted(again) == []
     assert numbers(again) == list(range(gap.last_seq + 1, 91))
+    close(again)
+
+
+@pytest.mark.parametrize("back", [1, FOOTER_BYTES, FOOTER_BYTES + 60])
+def test_a_bit_that_flips_in_a_gap_takes_nothing_of_what_it_names(
+    disk: FakeDisk, clock: Clock, back: int
+) -> None:
+    journal = open_journal(TINY, clock, disk)
+    put(journal, count=200)
+    before = evicted(journal)
+    close(journal)
+    tomb = next(n for path, n in disk.names_seen.items() if path.name.startswith("gone-"))
+    tomb.seen[len(tomb.seen) - back] ^= 1
+    again = open_journal(TINY, clock, disk)
+    assert [gap[1:] for gap in evicted(again)] == [gap[1:] for gap in before]
     close(again)
 
 
@@ -300,7 +352,7 @@ def test_delivered_alarms_give_their_room_back_to_data(
     put(journal, lane=Lane.ALARM)
     put(journal, count=400)
     assert len(read(journal, Lane.DATA)) > room
-    assert journal._loan.balance(Lane.ALARM) == 0
+    assert journal._ground.loan.balance(Lane.ALARM) == 0
     close(journal)
 
 
@@ -310,10 +362,10 @@ def test_borrowed_room_is_known_again_after_a_restart(
     journal = open_journal(small(), clock, disk)
     put(journal, count=400)
     fill_with_alarms(journal, 120)
-    extra = journal._loan.balance(Lane.ALARM)
+    extra = journal._ground.loan.balance(Lane.ALARM)
     close(journal)
     again = open_journal(small(), clock, disk)
-    assert extra - 1 <= again._loan.balance(Lane.ALARM) <= extra
+    assert extra - 1 <= again._ground.loan.balance(Lane.ALARM) <= extra
     assert alarm_seqs(again) == list(range(1, 121))
     assert numbers(again) == list(range(1, 401))
     assert again.stats().reserved_bytes <= again.stats().size

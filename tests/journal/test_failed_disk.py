@@ -83,6 +83,35 @@ def test_beyond_memory_the_oldest_become_one_gap_whose_count_is_exact(
     assert len(kept) > 40
 
 
+def test_a_gap_that_is_gathered_at_a_start_keeps_its_very_seqs(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    """Also where what stood before it was let go, so that nobody knows what was due."""
+    journal = open_journal(settings(retain_settled_s=0.0), clock, disk)
+    for n in range(120):
+        clock.pass_s(1)
+        stream = "b" if n else "a"
+        journal.append(Lane.ALARM, stream, b"p" * 300, time_ns=n, readings=1, covers=True)
+        assert commit(journal)
+        journal.settle(Lane.ALARM, journal.committed(Lane.ALARM))
+    for n in range(60):
+        journal.append(Lane.ALARM, "a", b"p" * 300, time_ns=n, readings=1, covers=True)
+        fail(disk, journal, Lane.ALARM)
+    disk.failing = 0
+    assert commit(journal)
+    before = read(journal, Lane.ALARM)
+    close(journal)
+    again = open_journal(settings(), clock, disk)
+    found = read(again, Lane.ALARM)
+    assert seqs(found) == seqs(before)
+    assert seqs(found)[0][0] == 2
+    assert seqs(found)[-1] == (61, 61)
+    gap = found[0]
+    assert isinstance(gap, Damage)
+    count = gap.last_seq - 1
+    assert (gap.readings, gap.from_ns, gap.to_ns) == (count, 0, count - 1)
+
+
 def test_each_stream_has_its_gap_in_its_own_place(disk: FakeDisk, clock: StillClock) -> None:
     journal = open_journal(settings(), clock, disk)
     put(journal, 1, "a")

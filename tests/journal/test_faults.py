@@ -245,6 +245,22 @@ def test_a_gathering_that_fails_loses_nothing(disk: FakeDisk, clock: StillClock)
     assert len(entries(power_cut(disk, clock), Lane.DATA)) == 5
 
 
+def test_on_fat_what_was_gathered_keeps_its_records_and_their_schema(clock: StillClock) -> None:
+    disk = FakeDisk(is_fat=True)
+    for life in range(1, 4):
+        journal = open_journal(small(), clock, disk, schema=b"layout %d" % life)
+        put(journal, 3)
+        commit(journal)
+        disk.crash(random.Random(life))
+        journal = open_journal(small(), clock, disk)
+        disk.crash(random.Random(life))
+        journal = open_journal(small(), clock, disk)
+        found = entries(journal, Lane.DATA)
+        assert [e.seq for e in found] == [1, 2, 3] * life
+        assert journal.schema(found[-1].schema) == b"layout %d" % life
+        close(journal)
+
+
 def two_tails(disk: FakeDisk, clock: StillClock) -> None:
     """A gathered segment and an unsealed one, both with records settled and not."""
     for _ in range(2):
