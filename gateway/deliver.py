@@ -200,12 +200,13 @@ class Delivery:
         found = [] if self.online else ["broker_unreachable"]
         if self._clock.monotonic() < self._conflict_until_s:
             found.append("client_id_conflict")
-        if self._cut_short >= CUT_SHORT and not (self.online and self._is_steady):
-            found.append("connections_cut_short")
         if self._topics_refused:
             found.append("announcement_refused")
         for lane in self.lanes.values():
             found += [f"{lane.lane}.{word}" for word in lane.reasons()]
+        is_short = self._cut_short >= CUT_SHORT and not (self.online and self._is_steady)
+        if is_short and not set(found) - {"broker_unreachable"}:
+            found.append("connections_cut_short")  # nothing else explains it
         return found
 
     @property

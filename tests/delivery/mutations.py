@@ -487,6 +487,14 @@ MUTATIONS = [
         + "test_connections_cut_short_again_and_again_without_a_reason_are_said_to_be",
     ),
     Mutation(
+        "a broker that hangs up on a denied topic is said to cut connections short",
+        "gateway/deliver.py",
+        ' and not set(found) - {"broker_unreachable"}:',
+        ":",
+        "tests/interop/test_mosquitto.py::"
+        "test_topic_denied_by_acl_is_refused_and_nothing_is_settled",
+    ),
+    Mutation(
         "connections that end with a reason count as cut without one",
         "gateway/deliver.py",
         "is_cut = event.reason is None and not",
