@@ -487,12 +487,12 @@ MUTATIONS = [
         + "test_connections_cut_short_again_and_again_without_a_reason_are_said_to_be",
     ),
     Mutation(
-        "a broker that hangs up on a denied topic is said to cut connections short",
+        "connections that are cut for a refusal are said to be cut for no reason",
         "gateway/deliver.py",
         ' and not set(found) - {"broker_unreachable"}:',
         ":",
-        "tests/interop/test_mosquitto.py::"
-        "test_topic_denied_by_acl_is_refused_and_nothing_is_settled",
+        _TEST_TABLE
+        + "test_connections_cut_where_a_topic_is_refused_are_said_to_be_refused_only",
     ),
     Mutation(
         "connections that end with a reason count as cut without one",

@@ -245,6 +245,16 @@ async def test_connections_cut_short_again_and_again_without_a_reason_are_said_t
         assert delivery.reasons() == []
 
 
+async def test_connections_cut_where_a_topic_is_refused_are_said_to_be_refused_only() -> None:
+    clock = StillClock()
+    async with broker_with() as broker:
+        broker.faults.refuse = {DIALECT.topic("data", "tk101"): 0x87}
+        async with delivering(backlog(), broker.url, clock, dice=lambda: 0.5) as delivery:
+            await until(lambda: delivery.reasons() != [])
+            await losses(broker, delivery, clock, 4, broker.cut)
+            assert "connections_cut_short" not in delivery.reasons()
+
+
 async def test_connections_that_end_with_a_reason_are_not_cut_short() -> None:
     clock = StillClock()
     async with (
