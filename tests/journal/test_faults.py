@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.errors import JournalError
 from gateway.journal import Damage, Journal, Settings
+from gateway.journal.files import DiskFiles
 from gateway.journal.format import FRAME_BYTES, HEADER_BYTES
 from gateway.journal.log import RETRY_S
 from gateway.model import Lane
@@ -306,3 +309,14 @@ def test_power_may_go_at_every_single_change_of_a_start(
             assert changes > 15
             return
     raise AssertionError("the start never came to an end")
+
+
+def test_a_folder_is_flushed_where_its_names_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: flushed.append(os.readlink(f"/proc/self/fd/{fd}"))
+    )
+    DiskFiles().sync_folder(tmp_path)
+    assert flushed == [str(tmp_path)]
