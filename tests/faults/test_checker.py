@@ -134,6 +134,23 @@ def _mono_of(at_s: float) -> int:
     return ZERO_NS + round(at_s * 1e9)
 
 
+@pytest.mark.parametrize(("cause", "laws"), [("journal_corrupt", []), ("quarantined", ["I6"])])
+def test_only_a_lost_segment_may_name_seqs_that_had_arrived(
+    cause: str, laws: list[str]
+) -> None:
+    def lose(story: Story) -> None:
+        record = story.record(SECOND, 8)
+        taken_s = (record.pop("mono")[1] - ZERO_NS) / 1e9
+        count = len(record.pop("values"))
+        span = {"from": utc(taken_s - 0.6), "to": utc(taken_s), "seqs": [6, 8]}
+        gap = {"id": "g-9", "cause": cause, "tags": "*", "count": count, "count_is": "at_most"}
+        record["gap"] = {**gap, **span}
+        message = next(m for m in story.messages if m["records"][0] is record)
+        message.update(prev=5, first=6)
+
+    assert broken_by(lose) == laws
+
+
 def test_a_hole_without_a_gap_breaks_i2() -> None:
     def shorten(story: Story) -> None:
         story.gap("device_timeout")["from"] = utc(14.0)
