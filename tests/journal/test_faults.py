@@ -316,7 +316,7 @@ def test_a_folder_is_flushed_where_its_names_are_kept(
 ) -> None:
     flushed: list[str] = []
     monkeypatch.setattr(
-        os, "fsync", lambda fd: flushed.append(os.readlink(f"/proc/self/fd/{fd}"))
+        os, "fsync", lambda fd: flushed.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
     )
     DiskFiles().sync_folder(tmp_path)
     assert flushed == [str(tmp_path)]
