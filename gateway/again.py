@@ -27,6 +27,7 @@ from gateway.journal import Damage, Entry
 from gateway.lane import (
     ACK_TIMEOUT_S,
     NO_SUBSCRIBERS,
+    POISON_LOSSES,
     PROBE_S,
     SUCCESS,
     TRIES,
@@ -253,12 +254,12 @@ class Again:
         """Publish one message until it is acknowledged.
 
         Raises:
-            RefusedError: It was refused each time.
+            RefusedError: It was refused each time, or ended the connection each time.
         """
         topic = self._dialect.topic(stretch.lane, message.device)
         policy = self._delivery.lanes[stretch.lane].state.policy
-        refusals: list[int] = []
-        while len(refusals) < TRIES:
+        refusals, losses = list[int](), 0
+        while len(refusals) < TRIES and losses < POISON_LOSSES:
             await self._turn()
             payload = feed.payload(message, stretch.why)
             answer = self._answer = asyncio.get_running_loop().create_future()
@@ -269,10 +270,14 @@ class Again:
             if reason == SUCCESS or (reason == NO_SUBSCRIBERS and policy.accept_no_subscribers):
                 stretch.note(message)
                 return
-            if reason is not None:
-                refusals.append(reason)
-                await self._clock.sleep_until(self._clock.monotonic() + PROBE_S)
-        raise RefusedError(f"0x{refusals[-1]:02x}")
+            if reason is None:
+                losses += 1
+                continue
+            refusals.append(reason)
+            await self._clock.sleep_until(self._clock.monotonic() + PROBE_S)
+        raise RefusedError(
+            f"0x{refusals[-1]:02x}" if len(refusals) == TRIES else "connection cut"
+        )
 
     async def _answered(self, answer: asyncio.Future[int | None]) -> int | None:
         """The broker's answer; None when the connection went before it came."""

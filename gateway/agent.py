@@ -260,7 +260,7 @@ class Line:
         self._announcer = Announcer(
             site, journal, self.intake, dialect, self._connection, clock
         )
-        watermarks = Watermarks(journal.contents.head)
+        watermarks = Watermarks(journal.contents.farthest)
         self.delivery = Delivery(
             journal,
             self.publisher,

@@ -12,8 +12,8 @@ whatever moment the power goes:
 * A start compares the seqs with where the journal says each stream ended. A change that
   was not committed is said again under its id, and one that was is not.
 
-When the state file cannot be written the alarm goes out all the same, and a restart
-meanwhile raises it under a new id.
+When the state file cannot be written, or not in time, the alarm goes out all the same, and
+a restart meanwhile raises it under a new id.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 RETRY_S = 1.0
 """Pause before what the disk or the journal refused is tried again."""
+SAVE_S = 1.0
+"""An alarm waits no longer for the state file: while the disk hangs nobody else tells it."""
 ENTRY_BYTES = 512
 """Room in the state file for one alarm."""
 MOST_RESERVED = 1 << 20
@@ -95,6 +97,7 @@ class Annunciator:
         self._clock = clock
         self._file = file
         self._saved: bytes | None = None
+        self._saving: asyncio.Future[None] | None = None
         self._is_unsaved = False
         self._is_refused = False
         self._rules: dict[int, LimitRule] = {}
@@ -115,16 +118,20 @@ class Annunciator:
     ) -> None:
         """Restore what stood when the gateway stopped, and watch ``limits``; see `use`."""
         try:
-            count = sum(map(len, limits.values()))
-            self._file.reserve(min(count * ENTRY_BYTES, MOST_RESERVED))
             content = self._file.read()
             if content is not None:
                 state = msgspec.msgpack.decode(content, type=_State)
                 self._changes = [self._restored(line, state) for line in state.lines]
-                self._saved = self._encoded()
-                self._file.write(self._saved)
         except (OSError, ValueError) as error:
             log.error("alarm state not restored", error=str(error))
+        try:
+            count = sum(map(len, limits.values()))
+            self._file.reserve(min(count * ENTRY_BYTES, MOST_RESERVED))
+            if self._changes:
+                self._file.write(self._encoded())
+                self._saved = self._encoded()
+        except OSError as error:
+            log.error("alarm state not saved", error=str(error))
         self.use(blocks, limits)
 
     def _restored(self, line: _Line, state: _State) -> _Change:
@@ -384,14 +391,28 @@ class Annunciator:
         content = self._encoded()
         if content == self._saved:
             return
+        self._saved = None
         try:
-            await asyncio.to_thread(self._file.write, content)
+            await self._write(content)
         except OSError as error:
             if not self._is_unsaved:
                 log.error("alarm state not saved", error=str(error))
             self._is_unsaved = True
             return
         self._saved, self._is_unsaved = content, False
+
+    async def _write(self, content: bytes) -> None:
+        """Replace the state file; one write at a time, however long it takes.
+
+        Raises:
+            OSError: The disk refused, or has not answered yet.
+        """
+        if self._saving is not None and not self._saving.done():
+            raise TimeoutError("the disk does not answer")
+        loop = asyncio.get_running_loop()
+        self._saving = loop.run_in_executor(None, self._file.write, content)
+        async with asyncio.timeout(SAVE_S):
+            await asyncio.shield(self._saving)
 
 
 def _uncommitted(device: str, torn: TornStream) -> Gap:

@@ -307,6 +307,8 @@ class Coverage:
             known.clock_set(step_ns)
         if self._outage is not None:
             self._outage.clock_set(step_ns)
+        if self._unstored is not None:
+            self._unstored = replace(self._unstored, from_ns=self._unstored.from_ns + step_ns)
         if self._opening is not None and self._opening.to_ns is not None:
             self._opening = replace(self._opening, to_ns=self._opening.to_ns + step_ns)
 

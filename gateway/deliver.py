@@ -373,7 +373,7 @@ class LaneDelivery:
         self.lane = lane
         self.state = State(policy, settled=journal.settled(lane))
         self.feed = Feed(lane, journal, dialect, clock)
-        self.volatile = Volatile(lane, journal, self.feed, dialect, clock)
+        self.volatile = Volatile(lane, journal, self.feed, dialect)
         self._journal = journal
         self._outlet = outlet
         self._dialect = dialect

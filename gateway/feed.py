@@ -7,7 +7,7 @@ so that sending it again costs no disk and no encoding.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -53,7 +53,7 @@ class Backlog(Protocol):
         """The schema that entries name by ``key``."""
 
     def settle(self, lane: Lane, position: int) -> None:
-        """Everything up to ``position`` has been delivered."""
+        """Everything up to ``position`` has been delivered; settle what is remembered of it."""
 
     def settle_held(
         self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int
@@ -61,10 +61,10 @@ class Backlog(Protocol):
         """Settle what ``holds``, by incarnation, device and seq; True: call again."""
 
     def knows_next(self, lane: Lane, up_to: int) -> bool:
-        """Whether `settle_held` can look at the next record, or there is none."""
+        """Whether the next record to be settled is remembered, or there is none."""
 
     def follow(self, lane: Lane) -> bool:
-        """Read on for `settle_held`; False when there is nothing. Blocks."""
+        """Read on, to settle it; False when there is nothing. Blocks."""
 
     def read_again(
         self, lane: Lane, after: int, *, max_bytes: int, max_records: int
@@ -143,7 +143,7 @@ class Feed:
         """Whether the oldest record read and not settled is late."""
         # Below position 0 lie gaps that are owed: old, and none of the backlog.
         oldest = next((held for at, held in self._held.items() if at > 0), None)
-        return oldest is not None and any(self._late([oldest]))
+        return oldest is not None and any(self.late([oldest.made]))
 
     async def fetch(self) -> Fetched | None:
         """The next records of the disk; None while it cannot be read.
@@ -216,11 +216,12 @@ class Feed:
         first, last = message.items[0].first, message.items[-1].last
         origin = Origin(incarnation, boot, device, self._lane, first, last, replay)
         parts = [record.part for record in held]
-        return self._dialect.message(origin, parts, self._late(held))
+        return self._dialect.message(origin, parts, self.late(record.made for record in held))
 
-    def _late(self, held: Sequence[_Held]) -> list[bool]:
+    def late(self, made: Iterable[Made]) -> list[bool]:
+        """Which of the records that were made then are late by now."""
         now, boot = self._clock.stamp(), self._clock.boot
-        return [record.made.age_ns(boot, now) > LATE_NS for record in held]
+        return [moment.age_ns(boot, now) > LATE_NS for moment in made]
 
     def readings(self, message: Message) -> int:
         """Readings in ``message``."""

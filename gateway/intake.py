@@ -352,6 +352,7 @@ class Intake:
         """Say what happened to the clock, and go on by what it shows now."""
         if isinstance(turn, Epoch):
             log.warning("clock set", step_s=turn.step_ns / 1e9, clock=turn.after.value)
+            self._started_ns += turn.step_ns
             for device in self._devices.values():
                 device.coverage.clock_set(turn.step_ns)
             for stream in (*self._streams.values(), self._meta):

@@ -4,7 +4,7 @@
                                             ├──▶ settled: up to here both say yes
     platform:  receipt  ──▶ watermark ─────┘
 
-A watermark only moves forward, and never beyond what was committed; a record that the
+A watermark only moves forward, and never beyond what was passed on; a record that the
 broker has not acknowledged since this start is not settled by any receipt. So a receipt
 that is old, doubled, forged or impossible costs nothing but a message published again.
 
@@ -41,9 +41,9 @@ class ReceiptError(ValueError):
 class Watermarks:
     """How far the platform holds each stream."""
 
-    def __init__(self, head_of: Callable[[Lane, str, str], int | None]) -> None:
-        """head_of: last committed seq by lane, device and incarnation; None: no such stream."""
-        self._head_of = head_of
+    def __init__(self, farthest: Callable[[Lane, str, str], int | None]) -> None:
+        """farthest: highest seq there can be by lane, device, incarnation; None: no such."""
+        self._farthest = farthest
         self._seqs: dict[tuple[Lane, str, str], int] = {}
 
     def take(self, topic: str, payload: bytes) -> tuple[Lane, str, str] | None:
@@ -62,7 +62,7 @@ class Watermarks:
         if not isinstance(receipt, Receipt) or not _agrees(receipt, lane, device):
             raise ReceiptError("malformed")
         stream = (lane, receipt.incarnation, device)
-        head = self._head_of(lane, device, receipt.incarnation)
+        head = self._farthest(lane, device, receipt.incarnation)
         if head is None:
             raise ReceiptError("unknown_stream")
         if receipt.seq > head:

@@ -41,20 +41,19 @@ class Settlement:
 
     def review(self) -> None:
         """Something was acknowledged or confirmed: settle, at once or with `step`."""
-        self._is_due = self.by_receipt
-        if self.by_receipt:
-            return
-        try:
-            self._journal.settle(self._lane, self.acknowledged)
-        except JournalError as error:
-            # The next settlement covers this one; until then a restart costs duplicates.
-            _log.warning("not settled", lane=self._lane, error=str(error))
+        self._is_due = True
+        if not self.by_receipt:
+            self.step()
 
     def step(self) -> bool:
-        """Settle some of what the platform holds; True when there may be more."""
+        """Settle some of what may be settled; True when there may be more. Reads nothing."""
         if not self._is_due:
             return False
-        more = self._journal.settle_held(self._lane, self._is_held, self.acknowledged)
+        more = self.by_receipt and self._journal.settle_held(
+            self._lane, self._is_held, self.acknowledged
+        )
+        if not self.by_receipt:
+            self._journal.settle(self._lane, self.acknowledged)
         self._is_due = more
         self._may_follow |= not more
         return more
@@ -70,7 +69,7 @@ class Settlement:
         try:
             self._is_due = await asyncio.to_thread(self._journal.follow, self._lane)
         except JournalError as error:
-            # The next receipt asks again.
+            # The next receipt or acknowledgement asks again; a restart costs duplicates.
             _log.warning("not settled", lane=self._lane, error=str(error))
         wake()
 

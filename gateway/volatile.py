@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from gateway.clock import Clock
 from gateway.dialects import Dialect, Origin
 from gateway.dialects.wire import MAX_RECORDS
-from gateway.feed import LATE_NS, Backlog, Feed
+from gateway.feed import Backlog, Feed
 from gateway.journal import Damage, Entry
 from gateway.model import Lane
+from gateway.record import Record
 
 CHUNK: Final = 256
 """Records looked at together; those of one stream share a message."""
@@ -38,14 +38,11 @@ class VolatileMessage(NamedTuple):
 class Volatile:
     """What of one lane was passed on without the disk. Sends nothing itself."""
 
-    def __init__(
-        self, lane: Lane, journal: Backlog, feed: Feed, dialect: Dialect, clock: Clock
-    ) -> None:
+    def __init__(self, lane: Lane, journal: Backlog, feed: Feed, dialect: Dialect) -> None:
         self._lane = lane
         self._journal = journal
         self._feed = feed
         self._dialect = dialect
-        self._clock = clock
         self._passed = 0
         """Number of the last record that was made a message."""
         self._ready: deque[VolatileMessage] = deque()
@@ -97,21 +94,24 @@ class Volatile:
         for at, (_, item) in enumerate(run):
             part = self._dialect.record(_last(item), records[at])
             if parts and (size + len(part) > max_bytes or len(parts) == MAX_RECORDS):
-                yield self._message(run[start:at], parts, boot)
+                yield self._message(run[start:at], records[start:at], parts, boot)
                 parts, start, size = [], at, 0
             parts.append(part)
             size += len(part) + self._dialect.overhead_bytes
-        yield self._message(run[start:], parts, boot)
+        yield self._message(run[start:], records[start:], parts, boot)
 
     def _message(
-        self, run: list[tuple[int, Entry | Damage]], parts: list[bytes], boot: str | None
+        self,
+        run: list[tuple[int, Entry | Damage]],
+        records: list[Record],
+        parts: list[bytes],
+        boot: str | None,
     ) -> VolatileMessage:
         number, oldest = run[0]
         first = oldest.first_seq if isinstance(oldest, Damage) else oldest.seq
         stream, last = oldest.stream, _last(run[-1][1])
         origin = Origin(oldest.incarnation, boot, stream, self._lane, first, last)
-        edge_ns = self._clock.now_ns() - LATE_NS
-        late = [_time_ns(item) < edge_ns for _, item in run]
+        late = self._feed.late(record.made for record in records)
         payload = self._dialect.message(origin, parts, late, volatile=True)
         self._key += 1
         return VolatileMessage(self._key, stream, payload, number)
@@ -119,7 +119,3 @@ class Volatile:
 
 def _last(item: Entry | Damage) -> int:
     return item.last_seq if isinstance(item, Damage) else item.seq
-
-
-def _time_ns(item: Entry | Damage) -> int:
-    return item.to_ns if isinstance(item, Damage) else item.time_ns

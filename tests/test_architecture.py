@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.window": {"dialects", "model"},
     "gateway.pace": set(),
     "gateway.settlement": WORDS | {"feed", "lane"},
-    "gateway.volatile": {"clock", "dialects", "feed", "journal", "model"},
+    "gateway.volatile": {"dialects", "feed", "journal", "model", "record"},
     "gateway.aside": WORDS | {"feed", "lane"},
     "gateway.deliver": WORDS
     | {"aside", "dialects", "feed", "lane", "pace", "publisher", "settlement"}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import pytest
 
 from gateway.annunciator import Annunciator
+from gateway.epochs import Epoch, Turn
 from gateway.intake import Intake
 from gateway.journal import Journal
 from gateway.journal.words import Recovered, StreamState
-from gateway.model import Batch, Cause, Lane, Quality
+from gateway.model import Batch, Cause, ClockState, Gap, Lane, Quality
 from gateway.record import Encoder, decode, layout_of
 from tests.delivery.plant import BOOT, EARLIER_RUN, START_NS, StillClock, block
 
@@ -101,3 +103,37 @@ def test_readings_that_were_never_taken_count_once_when_their_gap_closes(
     intake.polls_missed(PUMP, range(4), Cause.DEVICE_TIMEOUT, 5)
     poll(intake, 6)
     assert [taken.readings for taken in journal.taken[begun:]] == [0, 0, 5 * 4, 4]
+
+
+class TurningClock(StillClock):
+    """It was set when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Turn] = []
+
+    def turns(self) -> Sequence[Turn]:
+        told, self.told = self.told, []
+        return told
+
+
+def test_what_no_disk_holds_begins_by_the_clock_that_ends_it(journal: NotingJournal) -> None:
+    def begin() -> Intake:
+        encoder = Encoder(BOOT, [PUMP], [layout_of(PUMP)])
+        alarms = cast(Annunciator, NoAlarms())
+        return Intake(cast(Journal, journal), encoder, clock, {"pump": [PUMP]}, alarms)
+
+    clock, step = TurningClock(), 50 * 365 * 86_400 * SECOND
+    forward = Epoch(BOOT, 7, 0, step, ClockState.UNSYNCED, ClockState.SYNCED, 3)
+    first = begin()
+    clock.told.append(forward)
+    poll(first, 0)
+    assert first.unstored()["pump"].from_ns == START_NS + step
+    second = begin()
+    second.account(first.unstored())
+    clock.told.append(forward)
+    journal.taken.clear()
+    second.readings(Batch(PUMP, START_NS + 3 * step, (1, 2, 3, 4)))
+    bodies = [decode(taken.payload, [layout_of(PUMP)]).body for taken in journal.taken]
+    (gap,) = [b for b in bodies if isinstance(b, Gap) and b.cause is Cause.STORAGE_FAILED]
+    assert gap.from_ns == START_NS + 2 * step

@@ -14,6 +14,8 @@ from gateway.journal.segment import place
 from gateway.journal.settling import Key
 from gateway.model import Lane
 
+ANY_SEQ = (1 << 64) - 1
+
 
 class Contents:
     """What the lanes of one journal hold, settled or not."""
@@ -27,11 +29,16 @@ class Contents:
         self._earlier = {lane: found.heads for lane, found in recovery.lanes.items()}
         """Of the incarnations before, which do not change any more."""
 
-    def head(self, lane: Lane, stream: str, incarnation: str) -> int | None:
-        """Last committed seq of a stream of this incarnation or an earlier; None: no such."""
+    def farthest(self, lane: Lane, stream: str, incarnation: str) -> int | None:
+        """Highest seq the platform can hold of a stream; None: there is no such stream.
+
+        What was passed on while the disk took nothing counts, too: of this incarnation all
+        that was taken; of an earlier one nobody knows how much was never stored.
+        """
         if incarnation == self._incarnation:
-            return self._logs[lane].committed_heads.get(stream)
-        return self._earlier[lane].get((bytes.fromhex(incarnation), stream.encode()))
+            return self._logs[lane].heads.get(stream)
+        key = bytes.fromhex(incarnation), stream.encode()
+        return ANY_SEQ if key in self._earlier[lane] else None
 
     def places(
         self, lane: Lane, stream: str, incarnation: str, first: int, last: int

@@ -17,7 +17,6 @@ from gateway.journal.pool import Pool
 from gateway.journal.quarantine import Quarantine
 from gateway.journal.reader import Reader
 from gateway.journal.recovery import StreamKey
-from gateway.journal.segment import DELIVERED
 from gateway.journal.tail import Births
 from gateway.journal.words import ENDED, Damage, Entry, Settings, Stats
 from gateway.journal.writer import Grower, Writer, commit_and_say
@@ -234,7 +233,7 @@ class Journal:
         log = self._logs[lane]
         with log.lock:
             drafts = log.waiting.since(after, limit)
-        return [(n, _unsaved(draft)) for n, draft in drafts if draft.kind in DELIVERED]
+        return [(n, _unsaved(draft)) for n, draft in drafts]
 
     def committed(self, lane: Lane) -> int:
         """Position at which the last committed frame of ``lane`` ends."""
@@ -289,15 +288,10 @@ class Journal:
     def settle(self, lane: Lane, position: int) -> None:
         """Everything up to ``position`` of ``lane`` was acknowledged.
 
-        Raises:
-            JournalError: Records up to there were never read, and the disk cannot read them.
+        It is settled as far as it is remembered; the rest has to be followed first.
         """
         log = self._logs[lane]
-        while log.settling.noted < min(position, log.committed):
-            log.settle(log.settling.noted)
-            if not self.follow(lane):
-                break
-        log.settle(position)
+        log.settle(min(position, log.settling.noted))
 
     def settle_held(
         self, lane: Lane, holds: Callable[[str, str, int], bool], up_to: int

@@ -124,6 +124,8 @@ class Reader:
             self._seek(after)
         size = 0
         while self._scan is not None and self._segment is not None:
+            # Asked before its end: what is committed while this reads may also seal it.
+            is_over = self._segment.sealed or self._segment is not self._log.segments[-1]
             scan, base = self._scan, self._segment.number << 32
             scan.end = self._segment.end
             frame: Frame | None = None
@@ -141,7 +143,9 @@ class Reader:
                     # What stands twice, or before ``after``, is not given out: it counts
                     # nothing, or a read could end with nothing found where there is more.
                     size += length if len(found) > before else 0
-            if frame is not None or not self._leave(after, found):
+            if frame is not None or not is_over:
+                return
+            if not self._leave(self._segment, after, found):
                 return
             if len(found) >= max_records:
                 return
@@ -220,11 +224,8 @@ class Reader:
         words = self._words[key] = key[1].decode(), key[0].hex(), key
         return words
 
-    def _leave(self, after: int, found: list[Entry | Damage]) -> bool:
-        """Say what is missing at the end of this segment; enter the next, if there is one."""
-        segment, last = self._segment, self._log.segments[-1]
-        if segment is None or (segment is last and not segment.sealed):
-            return False
+    def _leave(self, segment: Segment, after: int, found: list[Entry | Damage]) -> bool:
+        """Say what is missing at the end of ``segment``; enter the next, if there is one."""
         for n, row in enumerate(seal_rows(self._files, segment), start=1):
             key = (row.incarnation, row.name)
             due = self._expected.get(key, (row.first_seq, row.first_ns))
@@ -236,7 +237,7 @@ class Reader:
                 self._miss(
                     position, key, due, row.last_seq, row.last_ns, count, after, found, cause
                 )
-        if segment is last:
+        if segment is self._log.segments[-1]:
             return False
         self._skip(segment.number)
         return True

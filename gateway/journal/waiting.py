@@ -71,10 +71,14 @@ class Waiting:
         self.writing = []
 
     def since(self, number: int, limit: int) -> list[tuple[int, Draft]]:
-        """Up to ``limit`` frames behind the ``number``-th that was taken, each with its own."""
+        """Up to ``limit`` frames behind the ``number``-th that was taken, each with its own.
+
+        Marks are no news for anybody: they are left out.
+        """
         skip = max(0, number - self.done)
-        drafts = islice(chain(self.writing, self._fresh), skip, skip + limit)
-        return list(enumerate(drafts, start=self.done + skip + 1))
+        behind = islice(chain(self.writing, self._fresh), skip, None)
+        numbered = enumerate(behind, start=self.done + skip + 1)
+        return list(islice((each for each in numbered if each[1].kind != Kind.MARK), limit))
 
     def _shed(self) -> None:
         """Let the oldest fresh frames become gaps; the newest frame stays."""

@@ -165,4 +165,11 @@ MUTATIONS = [
         _TOLD
         + "test_records_that_the_power_tore_are_a_gap_behind_the_time_nothing_was_watched",
     ),
+    Mutation(
+        "an alarm waits for its state file for as long as the disk hangs",
+        _ANNUNCIATOR,
+        "        async with asyncio.timeout(SAVE_S):\n",
+        "        async with asyncio.timeout(None):\n",
+        _TOLD + "test_an_alarm_goes_out_though_its_state_file_never_answers",
+    ),
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import annunciator
 from gateway.alarm_file import AlarmFile
 from gateway.alarms import Limit
 from gateway.annunciator import Annunciator
 from gateway.errors import JournalError
 from gateway.journal import Entry, TornStream
-from gateway.model import Alarm, AlarmLevel, Batch, Block, Gap, Lane, Tag
+from gateway.model import Alarm, AlarmLevel, AlarmState, Batch, Block, Gap, Lane, Tag
 from gateway.record import Encoder, decode, encode_schema, layout_of
 from tests.journal.fake_disk import SECTOR, FakeDisk, PowerCutError
 from tests.journal.rig import ROOT, StillClock, commit, entries, open_journal, read, small
@@ -193,6 +196,61 @@ def test_an_alarm_goes_out_when_its_state_cannot_be_saved() -> None:
     gateway.flush()
     gateway.commit()
     assert [alarm.tag for alarm in gateway.said()] == ["t0"]
+
+
+def test_an_alarm_goes_out_though_its_state_file_never_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(annunciator, "SAVE_S", 0.02)
+    answer, write = threading.Event(), AlarmFile.write
+
+    def hang(file: AlarmFile, body: bytes) -> None:
+        answer.wait(60)
+        write(file, body)
+
+    def disk_has_it() -> bool:
+        return not gateway.alarms.refusing
+
+    async def alarm_and_clear() -> list[Alarm]:
+        gateway.read(15.0, 5.0)
+        await gateway.alarms.flush()
+        gateway.read(5.0, 5.0)
+        await gateway.alarms.flush()
+        assert not disk_has_it()
+        answer.set()
+        while not disk_has_it():
+            await asyncio.sleep(0.01)
+            await gateway.alarms.flush()
+        gateway.commit()
+        return gateway.said()
+
+    disk = FakeDisk()
+    gateway = Gateway(disk, StillClock())
+    monkeypatch.setattr(AlarmFile, "write", hang)
+    said = asyncio.run(asyncio.wait_for(alarm_and_clear(), 30))
+    assert [alarm.state for alarm in said] == [AlarmState.ACTIVE, AlarmState.CLEARED]
+
+
+def test_a_full_disk_makes_no_start_forget_what_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: AlarmFile, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = FakeDisk()
+    gateway = Gateway(disk, StillClock())
+    gateway.read(15.0, 5.0)
+    gateway.flush()
+    gateway.commit()
+    asyncio.run(gateway.journal.close(clean=True))
+    monkeypatch.setattr(AlarmFile, "reserve", refuse)
+    again = Gateway(disk, gateway.clock)
+    again.read(15.0, 5.0)
+    again.flush()
+    again.commit()
+    assert len({alarm.id for alarm in (*gateway.said(), *again.said())}) == 1
+    again.read(5.0, 5.0)
+    again.flush()
+    again.commit()
+    assert active(again.said()) == {}
 
 
 DELAYED = {("d", "t0"): (Limit(AlarmLevel.HIGH, 10.0, on_delay_ns=5 * 10**9),)}

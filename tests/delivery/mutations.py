@@ -89,6 +89,14 @@ MUTATIONS = [
         _TEST_RECEIPTS + "test_silent_platform_is_asked_more_and_more_rarely_with_little",
     ),
     Mutation(
+        "a replay on which the broker cuts the connection is tried for ever",
+        "gateway/again.py",
+        " and losses < POISON_LOSSES:",
+        ":",
+        _TEST_PROFILE
+        + "test_request_on_which_the_broker_cuts_each_connection_is_given_up_and_said",
+    ),
+    Mutation(
         "replay is not rate-limited",
         "gateway/again.py",
         "if is_free and slots > 0 and self._pace.allows(now_s):",
@@ -508,5 +516,12 @@ MUTATIONS = [
         "        if False:\n",
         _TEST_REFUSALS
         + "test_a_snapshot_the_broker_disconnects_on_is_given_up_and_accuses_no_record",
+    ),
+    Mutation(
+        "what is no longer remembered is never settled by acknowledgements",
+        "gateway/settlement.py",
+        "        self._may_follow |= not more\n",
+        "        self._may_follow |= self.by_receipt and not more\n",
+        "tests/delivery/test_settlement.py",
     ),
 ]

@@ -324,6 +324,18 @@ async def test_request_that_a_reconnect_interrupts_is_served_to_its_end() -> Non
         assert sorted(at.platform.records[STREAM]) == list(range(1, 3001))
 
 
+async def test_request_on_which_the_broker_cuts_each_connection_is_given_up_and_said() -> None:
+    async with stage(20) as at:
+        await until(lambda: at.settled() == 20)
+        at.broker.faults.poison[b'"replay":"r1"'] = 0x83
+        at.ask(1, 20)
+        await at.pass_until(lambda: at.of("replay") != [], 5.0)
+        (said,) = at.of("replay")
+        assert (said["refused"], said["records"], said["missing"]) == ("connection cut", 0, 20)
+        at.journal.poll()
+        await at.pass_until(lambda: at.settled() == 21, 0.5)
+
+
 def test_continuity_lets_a_replay_fill_holes_but_begin_no_stream() -> None:
     def message(first: int, last: int, **more: Any) -> wire.LaneMessage:
         records = [

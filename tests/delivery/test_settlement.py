@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from tests.journal.test_journal import put
 from tests.patience import until
 
 
+@pytest.mark.parametrize("by_receipt", [True, False])
 async def test_what_is_no_longer_remembered_is_read_once_more_and_settled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_receipt: bool
 ) -> None:
     monkeypatch.setattr(settling, "MOST_NOTES", 5)
     clock = StillClock()
@@ -29,7 +31,15 @@ async def test_what_is_no_longer_remembered_is_read_once_more_and_settled(
     held = 0
     feed = Feed(Lane.DATA, journal, DIALECT, clock)
     settlement = Settlement(Lane.DATA, journal, feed, lambda *stream: stream[-1] <= held)
-    settlement.by_receipt, settlement.acknowledged = True, found[-1].position
+    settlement.by_receipt, settlement.acknowledged = by_receipt, found[-1].position
+    loop = threading.get_ident()
+    follow = journal.follow
+
+    def follow_elsewhere(lane: Lane) -> bool:
+        assert threading.get_ident() != loop, "the loop must not wait for the disk"
+        return follow(lane)
+
+    monkeypatch.setattr(journal, "follow", follow_elsewhere)
 
     def is_settled(count: int) -> bool:
         while settlement.step():
@@ -39,6 +49,8 @@ async def test_what_is_no_longer_remembered_is_read_once_more_and_settled(
 
     async with asyncio.TaskGroup() as group:
         for held in (3, 21, 40):
+            if not by_receipt:
+                settlement.acknowledged = found[held - 1].position
             settlement.review()
             await until(lambda held=held: is_settled(held))  # type: ignore[misc]
     await asyncio.to_thread(close, journal)

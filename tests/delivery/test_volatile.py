@@ -9,8 +9,8 @@ import msgspec
 from gateway.continuity import Continuity
 from gateway.dialects import wire
 from gateway.journal import Damage
-from gateway.model import Cause, Lane
-from tests.delivery.plant import RUN, START_NS, MemoryJournal, StillClock, block
+from gateway.model import Cause, ClockState, Lane, Stamp
+from tests.delivery.plant import BOOT, RUN, START_NS, MemoryJournal, StillClock, block
 from tests.delivery.site import DIALECT, Platform, broker_with, delivering
 from tests.patience import until
 
@@ -38,6 +38,25 @@ async def test_live_records_go_out_marked_with_the_keys_they_will_keep() -> None
     assert platform.seqs("tk101") == [1, 2, 3, 4, 5, 6, 7]
     assert volatile(platform)[0]["incarnation"] == RUN
     assert journal.settled(Lane.DATA) == 0
+
+
+class SetClock(StillClock):
+    """A clock that was set forward by an hour right after the records were made."""
+
+    def now_ns(self) -> int:
+        return START_NS + 3600 * 10**9
+
+    def stamp(self) -> Stamp:
+        return Stamp(self.now_ns(), ClockState.SYNCED, 3, 10)
+
+
+async def test_no_live_record_is_late_because_the_clock_was_set() -> None:
+    journal, platform, clock = sick_journal(), Platform(), SetClock()
+    clock.boot = BOOT
+    async with broker_with(platform) as broker, delivering(journal, broker.url, clock):
+        await until(lambda: platform.seqs("tk101") == [1, 2, 3, 4, 5])
+    (message,) = volatile(platform)
+    assert not any(record.get("late") for record in message["records"])
 
 
 async def test_alarms_need_no_disk_to_reach_the_platform() -> None:

@@ -253,4 +253,20 @@ MUTATIONS = [
         "tests/test_intake.py::"
         "test_the_gap_of_a_start_lies_where_it_began_so_that_whoever_evicts_it_covers_it",
     ),
+    Mutation(
+        "records of a segment that is sealed while it is read are taken for lost",
+        "gateway/journal/reader.py",
+        "            if frame is not None or not is_over:\n",
+        "            if frame is not None or not (is_over or self._segment.sealed):\n",
+        "tests/journal/test_two_threads.py::"
+        "test_records_of_a_segment_sealed_while_it_is_read_are_not_taken_for_lost",
+    ),
+    Mutation(
+        "marks that wait for the disk keep the events behind them from being told",
+        "gateway/journal/waiting.py",
+        "(each for each in numbered if each[1].kind != Kind.MARK), limit",
+        "numbered, limit",
+        "tests/journal/test_failed_disk.py::"
+        "test_marks_never_stand_before_what_can_be_told_from_memory",
+    ),
 ]

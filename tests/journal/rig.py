@@ -85,5 +85,12 @@ def entries(journal: Journal, lane: Lane, after: int | None = None) -> list[Entr
     return [item for item in found if isinstance(item, Entry)]
 
 
+def settle_all(journal: Journal, lane: Lane) -> None:
+    """Everything committed was acknowledged, whether it was read or not."""
+    while journal.follow(lane):
+        journal.settle(lane, journal.committed(lane))
+    journal.settle(lane, journal.committed(lane))
+
+
 def close(journal: Journal, *, clean: bool = True) -> None:
     asyncio.run(journal.close(clean=clean))

@@ -19,7 +19,16 @@ from gateway.journal.format import FOOTER_BYTES
 from gateway.journal.words import LEAST_SEGMENTS
 from gateway.model import Cause, Lane
 from tests.journal.fake_disk import FakeDisk, PowerCutError
-from tests.journal.rig import SEGMENT, StillClock, close, commit, open_journal, read, small
+from tests.journal.rig import (
+    SEGMENT,
+    StillClock,
+    close,
+    commit,
+    open_journal,
+    read,
+    settle_all,
+    small,
+)
 
 BLOCK = b"x" * 1000
 TINY = small(size=1)
@@ -92,7 +101,7 @@ def test_each_stream_has_a_gap_of_its_own(disk: FakeDisk, clock: Clock) -> None:
 def test_settled_records_go_before_any_that_are_not(disk: FakeDisk, clock: Clock) -> None:
     journal = open_journal(TINY, clock, disk)
     put(journal, count=26)
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     put(journal, count=22)
     assert evicted(journal) == []
     assert numbers(journal) == list(range(27, 49))
@@ -348,7 +357,7 @@ def test_delivered_alarms_give_their_room_back_to_data(
     fill_with_alarms(journal, 120)
     room = len(read(journal, Lane.DATA))
     read(journal, Lane.ALARM)
-    journal.settle(Lane.ALARM, journal.committed(Lane.ALARM))
+    settle_all(journal, Lane.ALARM)
     put(journal, lane=Lane.ALARM)
     put(journal, count=400)
     assert len(read(journal, Lane.DATA)) > room

@@ -21,6 +21,7 @@ from tests.journal.rig import (
     entries,
     open_journal,
     read,
+    settle_all,
 )
 
 MEMORY = 32 << 10
@@ -93,7 +94,7 @@ def test_a_gap_that_is_gathered_at_a_start_keeps_its_very_seqs(
         stream = "b" if n else "a"
         journal.append(Lane.ALARM, stream, b"p" * 300, time_ns=n, readings=1, covers=True)
         assert commit(journal)
-        journal.settle(Lane.ALARM, journal.committed(Lane.ALARM))
+        settle_all(journal, Lane.ALARM)
     for n in range(60):
         journal.append(Lane.ALARM, "a", b"p" * 300, time_ns=n, readings=1, covers=True)
         fail(disk, journal, Lane.ALARM)
@@ -264,7 +265,7 @@ def test_while_a_disk_hangs_nobody_waits_and_memory_is_bounded(clock: StillClock
     assert seqs([item for _, item in journal.unsaved(Lane.DATA, 0, 3)]) == [
         (1, 1), (2, 2), (3, 3)
     ]  # fmt: skip
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     disk.answers.set()
     writer.join(30)
     assert commit(journal, Lane.DATA)
@@ -290,8 +291,21 @@ def test_a_rename_that_hangs_while_a_segment_is_recycled_holds_up_nobody(
     writer.start()
     assert disk.asked.wait(30)
     put(journal, 5, first=300)
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     assert journal.stats().lanes[Lane.DATA].segments > 1
     disk.answers.set()
     writer.join(30)
     assert commit(journal, Lane.DATA)
+
+
+def test_marks_never_stand_before_what_can_be_told_from_memory(
+    disk: FakeDisk, clock: StillClock
+) -> None:
+    journal = open_journal(settings(), clock, disk)
+    for _ in range(10):
+        journal.mark({(Lane.META, "_gateway"): 1})
+    journal.append(Lane.META, "_gateway", b"event", time_ns=1, readings=0, covers=True)
+    ((number, item),) = journal.unsaved(Lane.META, 0, 5)
+    assert isinstance(item, Entry)
+    assert item.payload == b"event"
+    assert journal.unsaved(Lane.META, number, 5) == []

@@ -25,6 +25,7 @@ from tests.journal.rig import (
     entries,
     open_journal,
     read,
+    settle_all,
     small,
 )
 
@@ -227,7 +228,7 @@ def test_a_lost_cursor_costs_duplicates_only(disk: FakeDisk, clock: StillClock) 
     journal = open_journal(small(), clock, disk)
     put(journal, 40)
     commit(journal)
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     again = power_cut(disk, clock)
     assert [e.seq for e in entries(again, Lane.DATA)] == list(range(1, 41))
 
@@ -314,9 +315,11 @@ def test_power_may_go_at_every_single_change_of_a_start(
 def test_a_folder_is_flushed_where_its_names_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushed: list[str] = []
-    monkeypatch.setattr(
-        os, "fsync", lambda fd: flushed.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
-    )
+    flushed: list[Path] = []
+
+    def flush(fd: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{fd}").readlink())
+
+    monkeypatch.setattr(os, "fsync", flush)
     DiskFiles().sync_folder(tmp_path)
-    assert flushed == [str(tmp_path)]
+    assert flushed == [tmp_path]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway.journal import Entry, Journal, settling
 from gateway.model import Lane
+from gateway.receipts import Watermarks
 from tests.journal.rig import SEGMENT, StillClock, close, commit, entries, open_journal, small
 from tests.journal.test_journal import fill, put, seqs
 
@@ -101,7 +103,9 @@ def test_position_is_settled_whatever_is_remembered(
     put(journal, count=60)
     commit(journal)
     found = entries(journal, Lane.DATA)
-    journal.settle(Lane.DATA, found[50].position)
+    while journal.settled(Lane.DATA) < found[50].position:
+        assert journal.knows_next(Lane.DATA, found[50].position) or journal.follow(Lane.DATA)
+        journal.settle(Lane.DATA, found[50].position)
     assert journal.settled(Lane.DATA) == found[50].position
     assert journal.stats().lanes[Lane.DATA].unsettled_records == 9
     assert seqs(entries(journal, Lane.DATA)) == list(range(52, 61))
@@ -127,7 +131,9 @@ def test_what_is_settled_is_read_again_until_it_is_recycled(
     close(journal)
 
 
-def test_heads_of_earlier_incarnations_are_known(path: Path, clock: StillClock) -> None:
+def test_platform_can_hold_what_was_taken_and_of_earlier_runs_more_than_was_stored(
+    path: Path, clock: StillClock
+) -> None:
     journal = open_journal(small(path), clock)
     put(journal, count=40)
     commit(journal)
@@ -135,11 +141,29 @@ def test_heads_of_earlier_incarnations_are_known(path: Path, clock: StillClock) 
     close(journal)
     journal = open_journal(small(path), clock)
     put(journal, count=2)
+    farthest = journal.contents.farthest
+    assert farthest(Lane.DATA, "tk101", journal.incarnation) == 2, "not committed, but told"
+    assert (farthest(Lane.DATA, "tk101", first) or 0) > 40
+    assert farthest(Lane.DATA, "tk102", first) is None
+    assert farthest(Lane.ALARM, "tk101", first) is None
+    assert farthest(Lane.DATA, "tk101", "0" * 32) is None
+    close(journal)
+
+
+def test_receipt_for_records_that_died_in_memory_still_settles_what_was_stored(
+    path: Path, clock: StillClock
+) -> None:
+    journal = open_journal(small(path), clock)
+    put(journal, count=10)
     commit(journal)
-    head = journal.contents.head
-    assert head(Lane.DATA, "tk101", first) == 40
-    assert head(Lane.DATA, "tk101", journal.incarnation) == 2
-    assert head(Lane.DATA, "tk102", first) is None
-    assert head(Lane.ALARM, "tk101", first) is None
-    assert head(Lane.DATA, "tk101", "0" * 32) is None
+    first = journal.incarnation
+    close(journal, clean=False)
+    journal = open_journal(small(path), clock)
+    marks = Watermarks(journal.contents.farthest)
+    receipt = b'{"incarnation":"%s","seq":12}' % first.encode()
+    assert marks.take("park/gw/receipt/data/tk101", receipt)
+    last = entries(journal, Lane.DATA)[-1].position
+    while journal.settle_held(Lane.DATA, partial(marks.holds, Lane.DATA), last):
+        continue
+    assert journal.stats().unsettled_records == 0
     close(journal)

@@ -13,7 +13,16 @@ from gateway.clock import Clock
 from gateway.errors import JournalError, JournalFullError
 from gateway.journal import Entry, Journal, Settings
 from gateway.model import Lane
-from tests.journal.rig import SEGMENT, StillClock, close, commit, entries, open_journal, small
+from tests.journal.rig import (
+    SEGMENT,
+    StillClock,
+    close,
+    commit,
+    entries,
+    open_journal,
+    settle_all,
+    small,
+)
 from tests.patience import until
 
 BLOCK = b"x" * 1000
@@ -170,7 +179,7 @@ def test_stream_states_outlive_their_recycled_records(path: Path, clock: StillCl
             put(journal, "busy", time_ns=clock.now_ns())
             journal.mark({(Lane.DATA, "busy"): clock.now_ns()})
             commit(journal)
-            journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+            settle_all(journal, Lane.DATA)
             clock.pass_s(10)
         close(journal)
     again = open_journal(settings, clock)
@@ -222,7 +231,7 @@ def test_settling_makes_room_again(path: Path, clock: Clock) -> None:
     for _ in range(600):
         put(journal)
         assert commit(journal)
-        journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+        settle_all(journal, Lane.DATA)
     stats = journal.stats()
     assert stats.unsettled_records == 0
     assert stats.lanes[Lane.DATA].segments <= small(path).quota(Lane.DATA)
@@ -233,7 +242,7 @@ def test_settled_segments_go_after_their_time(path: Path, clock: StillClock) -> 
     journal = open_journal(small(path, retain_s=60), clock)
     put(journal, count=40, time_ns=clock.now_ns())
     commit(journal)
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     before = journal.stats().lanes[Lane.DATA].segments
     clock.pass_s(61)
     put(journal, count=20, time_ns=clock.now_ns())
@@ -250,7 +259,7 @@ def test_settled_segments_do_not_go_because_the_clock_is_set(
     journal = open_journal(small(path, retain_s=60), clock)
     put(journal, count=40, time_ns=clock.now_ns())
     commit(journal)
-    journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+    settle_all(journal, Lane.DATA)
     before = journal.stats().lanes[Lane.DATA].segments
     clock.time_ns += step_s * 10**9
     clock.pass_s(59)

@@ -10,7 +10,16 @@ import pytest
 
 from gateway.journal import ENDED, Damage, Entry, Journal
 from gateway.model import Cause, Lane
-from tests.journal.rig import SEGMENT, StillClock, close, commit, open_journal, read, small
+from tests.journal.rig import (
+    SEGMENT,
+    StillClock,
+    close,
+    commit,
+    open_journal,
+    read,
+    settle_all,
+    small,
+)
 
 Surgery = Callable[[list[Path]], None]
 
@@ -214,7 +223,7 @@ def test_a_committed_record_whose_frame_was_flipped_is_named_where_a_mark_counte
         journal.append(Lane.DATA, "a", b"p" * 500, time_ns=now, readings=4, covers=True)
         if n % 10 == 9:
             assert commit(journal)
-            journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+            settle_all(journal, Lane.DATA)
     taken_ns = clock.now_ns()
     journal.append(Lane.DATA, "pump", b"p", time_ns=taken_ns, readings=4, covers=False)
     for _ in range(marks):
@@ -270,7 +279,7 @@ def test_a_stream_whose_records_were_all_let_go_ends_where_its_last_mark_says(
         clock.pass_s(1)
         journal.append(Lane.DATA, "a", b"p" * 1000, time_ns=now, readings=4, covers=True)
         assert commit(journal)
-        journal.settle(Lane.DATA, journal.committed(Lane.DATA))
+        settle_all(journal, Lane.DATA)
     close(journal)
     assert not (path / "data" / "seg-0000000001").exists()
     journal = open_journal(small(path, retain_s=0.0), clock)

@@ -269,4 +269,11 @@ MUTATIONS = [
         "        except BrokerDownError as caught:",
         "tests/delivery/test_mqtt.py::test_a_key_that_is_not_there_yet_is_told_and_tried_again",
     ),
+    Mutation(
+        "what no disk holds keeps its place on a clock that was set since",
+        "gateway/intake.py",
+        "            self._started_ns += turn.step_ns\n",
+        "",
+        "tests/test_intake.py::test_what_no_disk_holds_begins_by_the_clock_that_ends_it",
+    ),
 ]
