@@ -438,7 +438,8 @@ class Intake:
             # Who stands for this record one day has to cover the time before the start too.
             time_ns=stamp.time_ns if gap.after is None else gap.from_ns,
             readings=_counted_here(gap),
-            covers=False,
+            # Up to there lives before this one answer, also when this one never reads a value.
+            covers=gap.after is not None and not stream.readings,
         )
 
     def _lose(self, stream: _Stream, time_ns: int, readings: int) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 from gateway.clock import Clock
 from gateway.errors import BrokerDownError, ConfigError
 from gateway.pipe import CONNECT_TIMEOUT_S, Credentials, MqttSettings, Pipe, TlsFiles
-from gateway.publisher import Connected, Lost, PublisherEvent
+from gateway.publisher import STEADY_S, Connected, Lost, PublisherEvent
 
 __all__ = [
     "ELSEWHERE",
@@ -33,8 +33,6 @@ __all__ = [
 BACKOFF_S: Final = (1.0, 60.0)
 UNHEARD_BACKOFF_S: Final = (1.0, 10.0)
 """While nobody answers: a broker that is back is found soon enough for fresh data in 30 s."""
-STEADY_S: Final = 10.0
-"""A connection that lasted this long was a good one."""
 TAKEN_OVER_PAUSE_S: Final = 30.0
 TAKEN_OVER: Final = 0x8E
 ELSEWHERE: Final = frozenset((0x88, 0x89, 0x8B, 0x9C, 0x9D))
@@ -96,6 +94,7 @@ class MqttPublisher:
         self._turn = 0
         """Of the brokers in order of preference, the next to be tried."""
         self._pause_s = 0.0
+        self._is_wanted_soon = False
         self._is_dropped = False
         """We gave the connection up ourselves."""
         self.status = MqttStatus()
@@ -137,15 +136,19 @@ class MqttPublisher:
         if self._pipe is not None:
             self._pipe.give_up("given up: no acknowledgement")
 
+    def soon(self) -> None:
+        """After the connection that ends, or the next that will, back off as after a first."""
+        self._is_wanted_soon = True
+
     def _pause(self, lost: Lost) -> float:
         """Seconds until the next attempt: none while another broker has not been tried."""
         wanted, self._pause_s = self._pause_s, 0.0
+        is_wanted_soon, self._is_wanted_soon = self._is_wanted_soon, False
         count = len(self._settings.urls)
         if self._turn % count and lost.reason != TAKEN_OVER:
             return 0.0
-        return max(
-            wanted, pause_after(self.status.failures // count, lost.reason, self._dice())
-        )
+        failures = 0 if is_wanted_soon else self.status.failures // count
+        return max(wanted, pause_after(failures, lost.reason, self._dice()))
 
     def _was_good(self, lost: Lost) -> bool:
         """Whether the broker whose connection ended is worth trying before the others."""

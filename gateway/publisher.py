@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,10 @@ class Subscribed:
 PublisherEvent: TypeAlias = Connected | Acknowledged | Lost | Received | Subscribed
 
 
+STEADY_S: Final = 10.0
+"""A connection that lasted this long was a good one."""
+
+
 class Publisher(Protocol):
     """One connection to a broker at a time, kept up by `run`."""
 
@@ -87,3 +91,6 @@ class Publisher(Protocol):
 
     def reconnect(self, pause_s: float) -> None:
         """Drop the connection and open a new one not before ``pause_s`` from now."""
+
+    def soon(self) -> None:
+        """After the connection that ends, or the next that will, back off as after a first."""

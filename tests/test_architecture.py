@@ -61,9 +61,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.settlement": WORDS | {"feed", "lane"},
     "gateway.volatile": {"dialects", "feed", "journal", "model", "record"},
     "gateway.aside": WORDS | {"feed", "lane"},
-    "gateway.deliver": WORDS
+    "gateway.lane_delivery": WORDS
     | {"aside", "dialects", "feed", "lane", "pace", "publisher", "settlement"}
     | {"volatile", "window"},
+    "gateway.deliver": WORDS
+    | {"dialects", "feed", "lane", "lane_delivery", "pace", "publisher", "window"},
     "gateway.receipts": {"dialects", "model"},
     "gateway.again": WORDS
     | {"deliver", "dialects", "feed", "journal", "lane", "pace", "receipts"},

@@ -24,6 +24,7 @@ class Taken(NamedTuple):
     time_ns: int
     readings: int
     payload: bytes
+    covers: bool
 
 
 class NotingJournal:
@@ -38,7 +39,7 @@ class NotingJournal:
         self, lane: Lane, stream: str, payload: bytes, *, time_ns: int, readings: int,
         covers: bool,
     ) -> int:  # fmt: skip
-        self.taken.append(Taken(time_ns, readings, payload))
+        self.taken.append(Taken(time_ns, readings, payload, covers))
         return len(self.taken)
 
 
@@ -72,6 +73,25 @@ def test_the_gap_of_a_start_lies_where_it_began_so_that_whoever_evicts_it_covers
     assert gap.body.cause is Cause.NOT_RUNNING_CLEAN  # type: ignore[union-attr]
     assert journal.taken[0].time_ns == START_NS - 60 * SECOND
     assert journal.taken[0].readings == 61 * 4
+
+
+def test_an_outage_from_the_start_leaves_the_time_before_it_accounted_for(
+    intake: Intake, journal: NotingJournal
+) -> None:
+    """Else a later start, after a crash in that outage, would not know since when to answer."""
+    intake.device_missing("pump", Cause.DEVICE_TIMEOUT, Quality.BAD_NO_COMMUNICATION)
+    assert [taken.covers for taken in journal.taken] == [True, False, False]
+    assert journal.taken[0].time_ns == START_NS - 60 * SECOND
+
+
+def test_a_gap_of_a_start_that_is_told_again_takes_back_nothing(
+    intake: Intake, journal: NotingJournal
+) -> None:
+    poll(intake, 0)
+    gap = decode(journal.taken[0].payload, [layout_of(PUMP)]).body
+    begun = len(journal.taken)
+    intake._write_gap(intake._streams["pump"], gap)  # type: ignore[arg-type]
+    assert [taken.covers for taken in journal.taken[begun:]] == [False]
 
 
 def test_readings_that_were_never_taken_count_once_when_their_gap_closes(

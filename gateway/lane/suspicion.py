@@ -29,6 +29,7 @@ from gateway.lane.words import (
     Owed,
     Quarantine,
     Sent,
+    Soon,
     State,
     Step,
     Suspect,
@@ -47,7 +48,10 @@ def accusation(suspect: Suspect) -> str:
 
 
 def suspect_poison(state: State, flight: Sequence[Sent], *, served: bool) -> Step:
-    """Halve what was in flight each time the connection was lost, until one record is left."""
+    """Halve what was in flight each time the connection was lost, until one record is left.
+
+    Each halving is worth a connection at once; a loss that narrows nothing is not.
+    """
     head = next((m for m in state.waiting if m.key == state.head), None)
     if not flight or head is None:
         return state, []
@@ -60,7 +64,10 @@ def suspect_poison(state: State, flight: Sequence[Sent], *, served: bool) -> Ste
         return state, []
     suspect = replace(suspect, others=suspect.others or served)
     state = _with(state, suspect)
-    return _halve(state, suspect, head, 0.0) if suspect.others else (state, [])
+    if not suspect.others:
+        return state, []
+    state, actions = _halve(state, suspect, head, 0.0)
+    return state, [*actions, Soon()]
 
 
 def _suspect_of(state: State, device: str) -> Suspect | None:

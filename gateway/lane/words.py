@@ -222,6 +222,10 @@ class Reconnect(NamedTuple):
     """The connection is of no use any more."""
 
 
+class Soon(NamedTuple):
+    """Let the next connection come without back-off: it will tell more about a record."""
+
+
 class Quarantine(NamedTuple):
     """Keep this record aside, durably; then say `Isolated`."""
 
@@ -243,7 +247,7 @@ class Pay(NamedTuple):
     stream: Stream
 
 
-Action: TypeAlias = Publish | Settle | Reconnect | Quarantine | Owe | Pay
+Action: TypeAlias = Publish | Settle | Reconnect | Soon | Quarantine | Owe | Pay
 Step: TypeAlias = tuple[State, list[Action]]
 
 

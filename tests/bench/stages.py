@@ -362,6 +362,9 @@ class _Taker:
     def reconnect(self, pause_s: float) -> None:
         raise BenchError("delivery gave the connection up")
 
+    def soon(self) -> None:
+        raise BenchError("delivery looks for a poisonous record")
+
 
 def _deliver(bench: Bench) -> None:
     asyncio.run(_deliver_all(bench))

@@ -35,15 +35,15 @@ MUTATIONS = [
     Mutation(
         "settle on PUBACK although the platform decides",
         "gateway/settlement.py",
-        "        if self.by_receipt:\n            return\n",
-        "",
+        "        if not self.by_receipt:\n            self._journal.settle(",
+        "        if True:\n            self._journal.settle(",
         _TEST_PROFILE + "test_acknowledged_is_not_settled_before_the_platform_has_it",
     ),
     Mutation(
         "settle on a receipt what the broker has not got",
         "gateway/settlement.py",
-        "self._is_held, self.acknowledged)",
-        "self._is_held, self._journal.committed(self._lane))",
+        "            self._lane, self._is_held, self.acknowledged\n",
+        "            self._lane, self._is_held, self._journal.committed(self._lane)\n",
         _TEST_PROFILE + "test_forged_receipt_settles_nothing_that_the_broker_has_not_got",
     ),
     Mutation(
@@ -91,8 +91,8 @@ MUTATIONS = [
     Mutation(
         "a replay on which the broker cuts the connection is tried for ever",
         "gateway/again.py",
-        " and losses < POISON_LOSSES:",
-        ":",
+        "        while losses < POISON_LOSSES:\n",
+        "        while True:\n",
         _TEST_PROFILE
         + "test_request_on_which_the_broker_cuts_each_connection_is_given_up_and_said",
     ),
@@ -119,7 +119,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a gap owed to a denied topic is struck out before the platform has it",
-        _DELIVER,
+        "gateway/lane_delivery.py",
         "        if not self.state.policy.receipts or self.settlement.has_gap(order.stream):\n",
         "        if True:\n",
         _TEST_PROFILE + "test_gap_owed_to_a_denied_topic_is_owed_until_the_platform_has_it",
@@ -384,7 +384,7 @@ MUTATIONS = [
     ),
     Mutation(
         "gaps owed to a denied topic are forgotten at a restart",
-        "gateway/deliver.py",
+        "gateway/lane_delivery.py",
         "        await self._aside.remember()\n",
         "",
         _TEST_REFUSALS + "test_what_is_owed_is_delivered_after_a_restart_before_anything_newer",
@@ -494,6 +494,52 @@ MUTATIONS = [
         "        if True:\n",
         _TEST_PROFILE
         + "test_broker_that_denies_the_receipts_gets_everything_and_status_says_so",
+    ),
+    Mutation(
+        "the hunt for poison waits out the back-off",
+        _MQTT,
+        "failures = 0 if is_wanted_soon else",
+        "failures = 0 if False else",
+        _TEST_REFUSALS
+        + "test_a_record_the_broker_disconnects_on_is_found_in_less_than_a_minute",
+    ),
+    Mutation(
+        "one poisonous record ends the back-off for good",
+        _MQTT,
+        "is_wanted_soon, self._is_wanted_soon = self._is_wanted_soon, False",
+        "is_wanted_soon = self._is_wanted_soon",
+        "tests/delivery/test_mqtt.py::"
+        "test_next_attempt_that_is_wanted_soon_comes_within_a_second_once",
+    ),
+    Mutation(
+        "a broker that cuts every connection is asked every second",
+        _SUSPICION,
+        "    if not suspect.others:\n        return state, []\n    state, actions",
+        "    if not suspect.others:\n        return state, [Soon()]\n    state, actions",
+        _TEST_REFUSALS + "test_a_broker_that_cuts_every_connection_is_not_hurried",
+    ),
+    Mutation(
+        "connections that are cut without a word go unmentioned",
+        "gateway/deliver.py",
+        "            self._cut_short = self._cut_short + 1 if is_cut else 0\n",
+        "",
+        _TEST_TABLE
+        + "test_connections_cut_short_again_and_again_without_a_reason_are_said_to_be",
+    ),
+    Mutation(
+        "connections that are cut for a refusal are said to be cut for no reason",
+        "gateway/deliver.py",
+        ' and not set(found) - {"broker_unreachable"}:',
+        ":",
+        _TEST_TABLE
+        + "test_connections_cut_where_a_topic_is_refused_are_said_to_be_refused_only",
+    ),
+    Mutation(
+        "connections that end with a reason count as cut without one",
+        "gateway/deliver.py",
+        "is_cut = event.reason is None and not",
+        "is_cut = not",
+        _TEST_TABLE + "test_connections_that_end_with_a_reason_are_not_cut_short",
     ),
     Mutation(
         "a snapshot on which the broker disconnects is sent for ever",

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway import lane
 from gateway.lane import (
     ACK_TIMEOUT_S,
+    POISON,
     PROBE_S,
     STOPPED_PROBE_S,
     Answered,
@@ -29,6 +30,7 @@ from gateway.lane import (
     Quarantine,
     Reconnect,
     Settle,
+    Soon,
     State,
     Tick,
     group,
@@ -360,6 +362,20 @@ def test_fifth_connection_lost_with_one_message_in_flight_is_suspected_poison() 
         state, _ = step(state, Tick(0.0, 1))
         state, _ = step(state, Closed())
     assert reasons(state) == ["poison_suspected", "poison_suspected.tk101"]
+
+
+def test_each_halving_in_the_hunt_for_poison_asks_to_go_on_soon() -> None:
+    state, seen = lane_with(1), list[list[lane.Action]]()
+    state = replace(state, waiting=tuple(group(items(2), LARGEST)), loaded=(10, 20))
+    for _ in range(7):
+        state, _ = step(state, Opened(can_refuse=True, max_bytes=LARGEST))
+        state, _ = step(state, Tick(0.0, 1))
+        state, actions = step(state, Closed(served=True))
+        seen.append(actions)
+    assert seen[:4] == [[]] * 4
+    assert seen[4] == [Soon()]
+    assert seen[5] == [Quarantine(items(2)[0], POISON), Soon()]
+    assert seen[6] == []
 
 
 def test_bytes_in_flight_stay_within_the_room_but_for_one_message() -> None:

@@ -158,6 +158,22 @@ async def test_broker_that_lets_us_in_and_drops_us_is_not_asked_before_the_next(
         assert clock_of(publisher).s == StillClock().s
 
 
+async def test_next_attempt_that_is_wanted_soon_comes_within_a_second_once() -> None:
+    ear, pauses = Ear(), list[float]()
+    async with broker_with() as broker:
+        publisher = publisher_for(broker, dice=lambda: 0.999)
+        async with publishing(publisher, ear):
+            for number in range(1, 8):
+                await until(lambda n=number: len(ear.of(Connected)) == n)  # type: ignore[misc]
+                if number == 6:
+                    publisher.soon()
+                before_s = clock_of(publisher).s
+                broker.disconnect(0x80)
+                await until(lambda n=number: broker.connections > n)  # type: ignore[misc]
+                pauses.append(round(clock_of(publisher).s - before_s))
+    assert pauses == [2, 4, 8, 16, 32, 1, 60]
+
+
 async def test_broker_that_answers_nothing_is_left_for_the_next() -> None:
     ear = Ear()
     async with broker_with() as first, broker_with() as second:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from gateway.deliver import Delivery
 from gateway.lane import PROBE_S
 from gateway.model import Lane
+from gateway.publisher import STEADY_S
 from gateway.simulation.broker import Broker
 from tests.delivery.plant import MemoryJournal, StillClock
 from tests.delivery.site import DIALECT, Platform, broker_with, delivering
@@ -226,6 +227,42 @@ async def test_a_session_taken_over_is_taken_back_after_half_a_minute_and_said_t
                 await until(lambda b=other, n=connected: b.connections > n)  # type: ignore[misc]
                 assert 30 <= clock.s - at_s <= 90
                 assert "client_id_conflict" in delivery.reasons()
+
+
+async def test_connections_cut_short_again_and_again_without_a_reason_are_said_to_be() -> None:
+    """Some brokers let a second client take our name without a word (mosquitto 2.0.11)."""
+    clock = StillClock()
+    async with (
+        broker_with() as broker,
+        delivering(backlog(0), broker.url, clock, dice=lambda: 0.5) as delivery,
+    ):
+        await losses(broker, delivery, clock, 2, broker.cut)
+        assert delivery.reasons() == []
+        pauses = await losses(broker, delivery, clock, 3, broker.cut)
+        assert delivery.reasons() == ["connections_cut_short"]
+        assert max(pauses) <= 10.0
+        clock.s += STEADY_S
+        assert delivery.reasons() == []
+
+
+async def test_connections_cut_where_a_topic_is_refused_are_said_to_be_refused_only() -> None:
+    clock = StillClock()
+    async with broker_with() as broker:
+        broker.faults.refuse = {DIALECT.topic("data", "tk101"): 0x87}
+        async with delivering(backlog(), broker.url, clock, dice=lambda: 0.5) as delivery:
+            await until(lambda: delivery.reasons() != [])
+            await losses(broker, delivery, clock, 4, broker.cut)
+            assert "connections_cut_short" not in delivery.reasons()
+
+
+async def test_connections_that_end_with_a_reason_are_not_cut_short() -> None:
+    clock = StillClock()
+    async with (
+        broker_with() as broker,
+        delivering(backlog(0), broker.url, clock, dice=lambda: 0.5) as delivery,
+    ):
+        await losses(broker, delivery, clock, 5, broker.disconnect)
+        assert delivery.reasons() == []
 
 
 async def test_a_receive_maximum_exceeded_is_counted_and_halves_the_window() -> None:

@@ -147,6 +147,28 @@ async def test_a_record_on_which_the_broker_disconnects_is_found_and_quarantined
     assert len(journal.refused) == 1
 
 
+async def test_a_record_the_broker_disconnects_on_is_found_in_less_than_a_minute() -> None:
+    journal, platform, clock = backlog(100), Platform(), StillClock()
+    async with broker_with(platform) as broker:
+        broker.faults.poison[b'"t000":72,'] = 0x80
+        async with delivering(journal, broker.url, clock, dice=lambda: 0.999) as delivery:
+            delivery.announce(DIALECT.topic("status"), status())
+            began_s = clock.s
+            await until(lambda: gaps(platform, "tk101") != [])
+    assert clock.s - began_s < 60.0
+
+
+async def test_a_broker_that_cuts_every_connection_is_not_hurried() -> None:
+    journal, clock = backlog(100), StillClock()
+    async with broker_with() as broker:
+        broker.faults.poison[b'"seq":'] = 0x80
+        async with delivering(journal, broker.url, clock, dice=lambda: 0.999):
+            began_s = clock.s
+            await until(lambda: broker.connections >= 12)
+    assert clock.s - began_s > 300.0
+    assert journal.refused == []
+
+
 async def test_a_snapshot_the_broker_disconnects_on_is_given_up_and_accuses_no_record() -> None:
     journal, platform, clock = backlog(40), Platform(), StillClock()
     for _ in range(3):

@@ -182,7 +182,7 @@ def check_order(evidence: Evidence) -> Iterator[Violation]:
     for stream, records in evidence.records.items():
         expected, last_ns = 1, 0
         for record in records.values():
-            if record.first != expected:
+            if record.first != expected and not _reaches_back(record, expected):
                 text = f"{record.first} arrived first where {expected} was due"
                 yield Violation("I6", f"{stream}: {text}")
             expected = record.seq + 1
@@ -191,6 +191,12 @@ def check_order(evidence: Evidence) -> Iterator[Violation]:
                 text = f"seq {record.seq} was read {(last_ns - mono[1]) / 1e6:.1f} ms before"
                 yield Violation("I6", f"{stream}: {text} its predecessor")
             last_ns = mono[1] if mono is not None else last_ns
+
+
+def _reaches_back(record: Record, expected: int) -> bool:
+    """Whether it names a lost segment as a whole: what of it was settled has arrived before."""
+    is_lost = record.raw.get("gap", {}).get("cause") == "journal_corrupt"
+    return is_lost and record.first < expected <= record.seq
 
 
 def check_chain(evidence: Evidence) -> Iterator[Violation]:

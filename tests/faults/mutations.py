@@ -16,6 +16,20 @@ MUTATIONS = [
         f"{_CHECKER}test_a_gap_over_what_was_only_volatile_is_no_lie",
     ),
     Mutation(
+        "the oracle reads the two ends of a gap by two clocks",
+        "tests/faults/truth.py",
+        '    if "mono" in record.raw:\n',
+        "    if False:\n",
+        f"{_CHECKER}test_a_gap_over_a_step_of_the_clock_has_the_length_that_passed",
+    ),
+    Mutation(
+        "the oracle lets any gap name what had arrived",
+        "tests/faults/checker.py",
+        "    return is_lost and record.first",
+        "    return record.first",
+        f"{_CHECKER}test_only_a_lost_segment_may_name_seqs_that_had_arrived",
+    ),
+    Mutation(
         "the oracle looks at the form of a few messages only",
         "tests/faults/checker.py",
         "    for kind, content in evidence.messages:\n",

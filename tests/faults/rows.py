@@ -14,7 +14,8 @@ _JOURNAL = "tests/journal/test_journal.py::"
 _MQTT = "tests/delivery/test_mqtt.py::"
 _PEER = "tests/interop/test_mosquitto.py::"
 _LIVING = "tests/living/test_apply.py::"
-_RECEIPTS = "application receipts (mqtt.delivery: receipt) are not built yet"
+_RECEIPTS = "tests/interop/test_receipts.py::"
+_CLOCK = "tests/living/test_clock_faults.py::"
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ ROWS = (
         "tests/journal/test_model.py::test_whatever_happens_nothing_is_lost_invented_or_silent",),
         ("flips",)),
     TableRow("S8", "segment deleted, truncated, zeroed, swapped, duplicated", "it starts, with"
-             " gaps", ("S8",), (
-                 f"{_JOURNAL}test_file_surgery_never_stops_the_start",)),
+             " exact gaps; where a lane's only segment is gone, what came after its last mark"
+             " is known by time and not by seq", ("S8", "S8a"), (
+                 f"{_JOURNAL}test_file_surgery_never_stops_the_start",
+                 "tests/journal/test_surgery.py")),
     TableRow("S9", "the journal of an earlier stop is put back", "a new incarnation; nothing"
              " new is taken for a duplicate; the gap it declares may lie over what it forgot",
              ("S9",)),
@@ -80,16 +83,28 @@ ROWS = (
                  f"{_JOURNAL}test_a_second_owner_is_refused",
                  f"{_JOURNAL}test_a_directory_open_to_others_is_refused")),
     TableRow("T1", "clock steps −1 h, +1 h, −10 s, +2 s", "no pause, no burst, no disorder",
-             ("T1", "T1p")),
-    TableRow("T2", "a start in 1970, set later", "unsynced, then true times", ("T2",)),
+             ("T1", "T1p"), (
+                 f"{_CLOCK}"
+                 "test_a_step_is_one_epoch_within_one_poll_and_nothing_is_late_or_lost",)),
+    TableRow("T2", "a start in 1970, set later; a certificate not valid yet", "unsynced, then"
+             " an anchor for what was read before; no trust meanwhile", ("T2",), (
+                 f"{_CLOCK}"
+                 "test_what_was_read_before_the_first_synchronisation_is_mapped_by_the_anchor",
+                 f"{_CLOCK}"
+                 "test_a_certificate_that_is_not_valid_yet_is_not_trusted_until_the_clock_is_set")),
     TableRow("T3", "a start in 2099; drift in holdover", "the bound grows", ("T3",), (
         "tests/living/test_clock_state.py::"
-        "test_the_bound_grows_by_what_the_clock_may_drift_since_it_was_told",)),
-    TableRow("T4", "the agent is paused", "one gap, no storm", ("T4",)),
-    TableRow("T5", "wrong source times of an OPC UA server", "kept beside the gateway's own",
+        "test_the_bound_grows_by_what_the_clock_may_drift_since_it_was_told",
+        f"{_CLOCK}test_in_holdover_the_declared_bound_is_never_below_the_true_error")),
+    TableRow("T4", "the agent is paused", "one gap, no storm", ("T4",), (
+        f"{_CLOCK}"
+        "test_an_agent_that_was_stopped_a_while_says_so_in_one_gap_and_catches_nothing_up",)),
+    TableRow("T5", "source times of an OPC UA server that differ from ours (none that is"
+             " impossible)", "kept beside the gateway's own",
              tests=("tests/opcua/test_driver.py::"
                     "test_changes_arrive_in_order_with_the_times_of_device_and_server",)),
-    TableRow("T6", "TZ set, TZ garbage", "no effect", ("T6", "T6g")),
+    TableRow("T6", "TZ set, TZ garbage", "no effect", ("T6", "T6g"), (
+        f"{_CLOCK}test_the_time_zone_of_the_machine_changes_nothing",)),
     TableRow("M1", "the broker is away, comes and goes, restarts", "complete, in order",
              ("M1", "flaps", "A1", "restart")),
     TableRow("M2", "half-open connection", "found within 45 s, nothing lost", ("M2", "M2n")),
@@ -99,15 +114,23 @@ ROWS = (
         "tests/delivery/test_deliver.py::test_receive_maximum_is_never_exceeded",)),
     TableRow("M5", "each refusal code", "retry, quarantine or hold, as the table of reasons"
              " says", ("M5", "M5q"), ("tests/delivery/test_refusals.py",)),
-    TableRow("M6", "ACL denies, 3.1.1 and 5", "an acknowledgement that proves nothing settles"
-             " nothing", tests=(
-                 f"{_PEER}test_topic_denied_by_acl_is_refused_and_nothing_is_settled",)),
-    TableRow("M7", "the broker acknowledges, then loses", "replay on request",
-             absent=_RECEIPTS),
-    TableRow("M8", "the consumer is offline beyond the broker's queue", "replay on request",
-             absent=_RECEIPTS),
-    TableRow("M9", "another client takes the gateway's name", "back-off ≥ 30 s, said aloud",
-             ("M9", "M9m")),
+    TableRow("M6", "mosquitto's ACL denies everything, or one topic; MQTT 3.1.1 cannot say so",
+             "an acknowledgement that proves nothing settles nothing", tests=(
+                 f"{_PEER}test_topic_denied_by_acl_is_refused_and_nothing_is_settled",
+                 f"{_PEER}test_one_topic_denied_by_acl_is_named_and_the_others_flow",
+                 "tests/delivery/test_deliver.py::test_mqtt_3_is_settled_only_with_consent")),
+    TableRow("M7", "mosquitto acknowledges and is killed before it saved anything; a control"
+             " without receipts", "with receipts nothing is missing in the end; the control"
+             " loses", tests=(
+                 f"{_RECEIPTS}test_what_a_killed_broker_had_acknowledged_comes_again",
+                 f"{_RECEIPTS}test_without_receipts_the_same_broker_loses_records")),
+    TableRow("M8", "the consumer is offline beyond mosquitto's queue", "it comes again,"
+             " unasked or on request", tests=(
+                 f"{_RECEIPTS}test_what_did_not_fit_into_the_brokers_queue_comes_again",
+                 f"{_RECEIPTS}test_what_did_not_fit_into_the_brokers_queue_comes_on_request")),
+    TableRow("M9", "another client takes the gateway's name", "a broker that says so: back-off"
+             " ≥ 30 s, client_id_conflict; mosquitto, which does not: connections_cut_short and"
+             " the usual back-off", ("M9", "M9m")),
     TableRow("M10", "a record on which the broker disconnects", "found by bisection, set aside",
              ("M10",), ("tests/delivery/test_refusals.py::"
                         "test_a_record_on_which_the_broker_disconnects_is_found_and_quarantined",)),

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -322,12 +323,11 @@ class Stage:
     def _look(self) -> bool:
         """Take in what was recorded since the last look; False when there was nothing."""
         evidence = self._take_apart(self._tail.news())
-        for records in evidence.records.values():
-            for record in records.values():
-                if record.mono_ns is not None and record.good():
-                    device = record.stream.device
-                    newest = max(self._newest.get(device, 0), record.mono_ns[1])
-                    self._newest[device] = newest
+        stored = (records.values() for records in evidence.records.values())
+        for record in chain(*stored, evidence.volatile):
+            if record.mono_ns is not None and record.good():
+                device = record.stream.device
+                self._newest[device] = max(self._newest.get(device, 0), record.mono_ns[1])
         return bool(evidence.records or evidence.messages)
 
     def finish(self) -> None:

@@ -116,6 +116,13 @@ def deleted_segment(stage: Stage, _rng: random.Random, seconds: float) -> None:
     _damaged(stage, seconds, lambda path, _: path.unlink())
 
 
+def deleted_older_segment(stage: Stage, rng: random.Random, seconds: float) -> None:
+    """The same, with a younger segment beside it that says what is missing."""
+    deleted_segment(stage, rng, seconds)
+    if not any(map(placed_frames, (stage.journal / "data").glob("seg-*"))):
+        stage.facts.notes.append(f"after {seconds:.0f} s there was no younger segment")
+
+
 def _damaged(stage: Stage, seconds: float, damage: Damage) -> None:
     stage.wait(1.0)
     stage.cut()

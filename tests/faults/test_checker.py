@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.faults.annunciation import check_snapshots
 from tests.faults.checker import Key
 from tests.faults.encoding import value_at
 from tests.faults.evidence import Stream, take_apart
-from tests.faults.facts import Life
+from tests.faults.facts import Life, Step
 from tests.faults.story import FIRST, SECOND, SITE, ZERO_NS, Story, honest, utc
 from tests.faults.wirelog import What, Wire
 
@@ -105,6 +106,49 @@ def test_a_gap_over_what_was_only_volatile_is_no_lie(
     verdict = story.verdict()
     assert verdict.laws == laws
     assert verdict.counts["volatile"] == len(said)
+
+
+@pytest.mark.parametrize(("since_s", "laws"), [(12.504, []), (10.004, ["I8"])])
+def test_a_gap_over_a_step_of_the_clock_has_the_length_that_passed(
+    since_s: float, laws: list[str]
+) -> None:
+    """The clock is set back an hour at 14 s; the gap from 12.504 s is closed after that."""
+    story = honest()
+    step_s, step_ns = -3600.0, -3600 * 10**9
+    story.facts.steps = [Step(ZERO_NS + 14_000 * _MS, story.facts.offset_ns + step_ns)]
+    for message in story.messages:
+        for record in message["records"] if message["at_s"] > 14.0 else ():
+            record["time"] = _moved(record["time"], step_s)
+            if gap := record.get("gap"):
+                record["mono"] = [_mono_of(message["at_s"])] * 2
+                gap |= {"from": utc(since_s + step_s), "to": _moved(gap["to"], step_s)}
+    assert story.verdict().laws == laws
+
+
+def _moved(told: str, step_s: float) -> str:
+    moment = datetime.fromisoformat(told) + timedelta(seconds=step_s)
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _mono_of(at_s: float) -> int:
+    return ZERO_NS + round(at_s * 1e9)
+
+
+@pytest.mark.parametrize(("cause", "laws"), [("journal_corrupt", []), ("quarantined", ["I6"])])
+def test_only_a_lost_segment_may_name_seqs_that_had_arrived(
+    cause: str, laws: list[str]
+) -> None:
+    def lose(story: Story) -> None:
+        record = story.record(SECOND, 8)
+        taken_s = (record.pop("mono")[1] - ZERO_NS) / 1e9
+        count = len(record.pop("values"))
+        span = {"from": utc(taken_s - 0.6), "to": utc(taken_s), "seqs": [6, 8]}
+        gap = {"id": "g-9", "cause": cause, "tags": "*", "count": count, "count_is": "at_most"}
+        record["gap"] = {**gap, **span}
+        message = next(m for m in story.messages if m["records"][0] is record)
+        message.update(prev=5, first=6)
+
+    assert broken_by(lose) == laws
 
 
 def test_a_hole_without_a_gap_breaks_i2() -> None:

@@ -205,19 +205,35 @@ def closed_gaps(evidence: Evidence, device: str, facts: Facts) -> list[Span]:
 def _span(record: Record, facts: Facts) -> Span:
     gap = record.raw["gap"]
     to = gap["to"]
-    said_ns = facts.mono_at(record.time_ns, record.arrived_ns)
+    said_ns = _mono_of(record, record.time_ns, facts)
+    from_ns = instant_ns(gap["from"])
+    # A gap is told by one clock, but the last word of an earlier life was of its own.
+    is_earlier = gap["cause"] in _NOT_RUNNING
+    began = facts.mono_at(from_ns, record.arrived_ns) if is_earlier else None
     return Span(
         gap["id"],
         gap["cause"],
         None if gap["tags"] == "*" else tuple(gap["tags"]),
-        facts.mono_at(instant_ns(gap["from"]), record.arrived_ns),
-        facts.death_after(said_ns)
-        if to is None
-        else facts.mono_at(instant_ns(to), record.arrived_ns),
+        _mono_of(record, from_ns, facts) if began is None else began,
+        facts.death_after(said_ns) if to is None else _mono_of(record, instant_ns(to), facts),
         gap["count"],
         gap["count_is"] == "exact",
         bool(gap.get("seqs")),
     )
+
+
+def _mono_of(record: Record, utc_ns: int, facts: Facts) -> int:
+    """The monotonic time of a civil one, by the clock of the moment ``record`` was written.
+
+    The record says which moment that was; it is believed if the clock then showed its time.
+    """
+    if "mono" in record.raw:
+        mono_ns = int(record.raw["mono"][0])
+        told_ns = record.time_ns - mono_ns
+        near = facts.offsets(mono_ns - UTC_SLACK_NS, mono_ns + UTC_SLACK_NS)
+        if any(abs(told_ns - offset) <= UTC_SLACK_NS for offset in near):
+            return utc_ns - told_ns
+    return facts.mono_at(utc_ns, record.arrived_ns)
 
 
 def _name(record: Record) -> str:

@@ -238,6 +238,21 @@ MUTATIONS = [
         "test_readings_that_were_never_taken_count_once_when_their_gap_closes",
     ),
     Mutation(
+        "a crash in an outage that began with the start leaves a silent hole",
+        "gateway/intake.py",
+        "covers=gap.after is not None and not stream.readings,",
+        "covers=False,",
+        "tests/test_intake.py::"
+        "test_an_outage_from_the_start_leaves_the_time_before_it_accounted_for",
+    ),
+    Mutation(
+        "the gap of a start that is told again takes back what was read since",
+        "gateway/intake.py",
+        "covers=gap.after is not None and not stream.readings,",
+        "covers=gap.after is not None,",
+        "tests/test_intake.py::test_a_gap_of_a_start_that_is_told_again_takes_back_nothing",
+    ),
+    Mutation(
         "whoever evicts the gap of a start leaves the time before it uncovered",
         "gateway/intake.py",
         "stamp.time_ns if gap.after is None else gap.from_ns",
