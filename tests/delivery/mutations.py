@@ -192,7 +192,7 @@ MUTATIONS = [
         _LANE,
         "    state = replace(state, waiting=in_order(state.waiting, [message]))\n",
         "",
-        _ANY,
+        _TEST_LANE + "test_nothing_but_reason_zero_settles",
     ),
     Mutation(
         "the window is not asked",
