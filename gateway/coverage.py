@@ -108,6 +108,14 @@ class _Block:
             return self._all and self._all.time_ns
         return min((seen.time_ns for row in rows if (seen := self._by_row[row])), default=None)
 
+    def missed_before(self, time_ns: int, rows: Sequence[int], readings: int) -> int:
+        """Of ``readings`` of ``rows`` missed since the last, those due up to ``time_ns``."""
+        since_ns = self.last(rows)
+        if since_ns is None:
+            return 0
+        polls = int(max(0, time_ns - since_ns) / (self.block.interval_s * 1e9))
+        return min(readings, polls * len(rows))
+
     def took_long(self, batch: Batch) -> bool:
         """Whether the last reading lies further back than a hole may be long."""
         if batch.index is None and self._by_row is None:
@@ -235,16 +243,30 @@ class Coverage:
         if self._outage is not None:
             return ()
         items: list[Item] = [*self._begin(now_ns)]
-        skipped = 0
+        skipped, exact = 0, True
         for known in self._blocks.values():
             items += (_closed(outage, now_ns) for outage in known.outages.values())
-            skipped += sum(readings for _, readings in known.skipped.values())
+            for key, (why, readings) in known.skipped.items():
+                early = known.missed_before(self.covered_to_ns, key, readings)
+                items += self._missed_early(known, key, why, early)
+                skipped += readings - early
+                exact &= early in (0, readings)
             known.outages.clear()
             known.skipped.clear()
         items += (known.block.bad(quality, now_ns) for known in self._blocks.values())
         gap = self._gap(cause, self.covered_to_ns - self._unheard_ns, None, None)
+        gap = replace(gap, exact=exact)
         self._outage = _Outage(gap, None if self._unheard_ns else skipped)
         return [*items, self._outage.gap]
+
+    def _missed_early(
+        self, known: _Block, key: tuple[int, ...], cause: Cause, count: int
+    ) -> Iterator[Gap]:
+        """The gap for what one block lacks from before the whole device fell silent."""
+        if count:
+            since_ns, names = known.last(key), known.names(key)
+            gap = self._gap(cause, since_ns or 0, self.covered_to_ns, count, names)
+            yield replace(gap, exact=False)
 
     def block_missing(
         self,

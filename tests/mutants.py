@@ -68,6 +68,14 @@ CORE = [
         "test_an_outage_is_one_bad_image_and_one_gap_that_stays_open_until_readings_return",
     ),
     Mutation(
+        "what a block missed before the device fell silent is counted into that outage",
+        "gateway/coverage.py",
+        "                early = known.missed_before(self.covered_to_ns, key, readings)\n",
+        "                early = 0\n",
+        "tests/test_coverage.py::"
+        "test_what_one_block_missed_before_the_device_fell_silent_has_a_gap_of_its_own",
+    ),
+    Mutation(
         "skipped polls leave no gap",
         "gateway/coverage.py",
         "            if since_ns is not None and since_ns < batch.time_ns:\n"

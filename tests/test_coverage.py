@@ -101,6 +101,23 @@ def test_skipped_polls_between_two_good_ones_are_one_closed_gap_of_that_block() 
     )
 
 
+def test_what_one_block_missed_before_the_device_fell_silent_has_a_gap_of_its_own() -> None:
+    coverage, (first, second) = watched(2)
+    coverage.readings(good(first, 1))
+    coverage.readings(good(second, 1))
+    coverage.polls_missed(first, range(2), Cause.POLL_OVERRUN, 3)
+    for second_s in range(2, 6):
+        coverage.readings(good(second, second_s))
+    early, opened = gaps(coverage.device_missing(Cause.DEVICE_TIMEOUT, BAD, 6 * S))
+    assert (early.cause, early.from_ns, early.to_ns) == (Cause.POLL_OVERRUN, S, 5 * S)
+    assert early.tags == tuple(tag.name for tag in first.tags)
+    assert (early.count, early.exact) == (6, False)
+    assert opened.from_ns == 5 * S
+    coverage.polls_missed(first, range(2), Cause.DEVICE_TIMEOUT, 1)
+    (closed, *_) = coverage.readings(good(first, 7))
+    assert (closed.id, closed.count, closed.exact) == (opened.id, 2, True)
+
+
 def test_a_refused_tag_is_named_while_its_neighbours_go_on() -> None:
     coverage, (block,) = watched()
     coverage.readings(good(block, 1))
