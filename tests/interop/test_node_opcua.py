@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec import UNSET
 
-from gateway import link
+from gateway import hearing
 from gateway.agent import Agent
 from gateway.clock import Clock
 from gateway.dialects import wire
@@ -251,7 +251,7 @@ async def test_a_network_that_swallows_packets_is_noticed_and_what_it_cost_is_a_
 async def test_a_connection_that_is_cut_while_the_session_stands_costs_no_change_and_no_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "STEADY_S", 0.0)
+    monkeypatch.setattr(hearing, "STEADY_S", 0.0)
     peer = Peer(tmp_path)
     await peer.start(OTHER, PLANT)
     relay = Relay(peer.port)
