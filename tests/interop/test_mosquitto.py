@@ -198,7 +198,8 @@ async def test_one_topic_denied_by_acl_is_named_and_the_others_flow(readable: Pa
                 while not journal.debts[Lane.DATA]:
                     clock.s += 1.1
                     await asyncio.sleep(0.3)
-            assert delivery.reasons() == ["data.denied_0x87.tk101"]
+            # mosquitto 2.0.11 hangs up after a refusal: between two connections more is said.
+            await until(lambda: delivery.reasons() == ["data.denied_0x87.tk101"])
             await until(lambda: journal.settled(Lane.DATA) == journal.committed(Lane.DATA))
     assert platform.seqs("tk101") == []
     (owed,) = journal.debts[Lane.DATA]
