@@ -49,6 +49,10 @@ GOODBYE_S = 0.05
 """Time for the last message to leave the socket."""
 
 
+INSIST_S = 3.0
+"""A task that has not ended by then is cancelled once more."""
+
+
 class Unstored(NamedTuple):
     """What a run in memory alone leaves to the run that follows it."""
 
@@ -311,11 +315,15 @@ def limits(site: Site) -> dict[tuple[str, str], tuple[Limit, ...]]:
 
 
 async def cancelled(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel ``tasks`` and return when they have ended."""
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    """Cancel ``tasks`` and return when they have ended.
+
+    One whose group fails at that moment keeps the cancellation to itself: it is told again.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=INSIST_S)
 
 
 def by_device(blocks: Iterable[Block[object]]) -> dict[str, list[Block[object]]]:
